@@ -1,0 +1,40 @@
+package broker
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/rolecall/rolecall/idp"
+)
+
+// Via is the way on which a caller came.
+type Via string
+
+// The ways.
+const (
+	ViaBrowser  Via = "browser"
+	ViaCLI      Via = "cli"
+	ViaDevice   Via = "device"
+	ViaExchange Via = "exchange"
+	ViaTVM      Via = "tvm"
+)
+
+// Origin is where a request came from: every call of a service carries one, and
+// every audit record has it.
+type Origin struct {
+	RequestID string
+	Address   netip.Addr
+}
+
+// Caller is somebody who has signed in, as a service sees them: an identity and
+// the session it acts in. An endpoint gets it from Broker.Session or
+// oauth.Authenticate and never makes one.
+type Caller struct {
+	Identity idp.Identity
+	// Session is the public id of the session (not the cookie's secret).
+	Session string
+	Via     Via
+	// Since and NotAfter bound the session.
+	Since    time.Time
+	NotAfter time.Time
+}

@@ -1,0 +1,14 @@
+// Package broker is the path to credentials and nothing else, one file per verb:
+//
+//	Begin, SignIn   signin.go    evidence of a provider becomes a session
+//	Session         session.go   a cookie becomes a Caller
+//	Roles           roles.go     what policy lets the caller have
+//	Vend            vend.go      a granted role becomes credentials
+//	Console         console.go   a granted role becomes a console address
+//	Explain         explain.go   the same decision, printed
+//	SignOut         signout.go   a session ends
+//
+// States of a sign-in: begun (pending row, bound to the browser) -> taken (once)
+// -> session | refused. States of an order: limit -> decision -> intent on disk
+// -> STS -> outcome. Each step is audited; a failure to audit stops the order.
+package broker

@@ -1,0 +1,210 @@
+// Package config is all that an operator may write, as data. Load decodes one
+// YAML file strictly: an unknown key, a wrong type or a missing value is a Fault
+// with file:line, and all faults are reported together. Defaults are filled in
+// by one function (defaults.go) and described in docs/configuration.md and in
+// the JSON Schema, both generated from these structs.
+//
+// A section is handed to the constructor of the package that it configures. What
+// only that package can judge (a CEL condition, a template, a URL) is a Text,
+// which knows its position; constructors return Faults for it.
+package config
+
+import (
+	"time"
+
+	"github.com/rolecall/rolecall/config/secret"
+)
+
+// Config is one configuration file.
+type Config struct {
+	Server    Server     `yaml:"server"`
+	Store     Text       `yaml:"store" doc:"Where state lives: sqlite:PATH." default:"sqlite:rolecall.db"`
+	Issuer    Issuer     `yaml:"issuer"`
+	AWS       AWS        `yaml:"aws"`
+	Session   Session    `yaml:"session"`
+	OAuth     OAuth      `yaml:"oauth"`
+	Limits    Limits     `yaml:"limits"`
+	Audit     Audit      `yaml:"audit"`
+	Egress    Egress     `yaml:"egress"`
+	Providers []Provider `yaml:"providers" doc:"Identity providers, in the order of the sign-in page."`
+	Accounts  []Account  `yaml:"accounts" doc:"The AWS accounts that grants may name."`
+	Grants    []Grant    `yaml:"grants" doc:"Who may have which role. Of several grants for one role the first in file order that holds counts."`
+
+	// Digest is the hex SHA-256 of the file's bytes, for the log.
+	Digest string `yaml:"-"`
+	// File is the path the configuration was read from; relative paths in it are relative to its folder.
+	File string `yaml:"-"`
+	// Warnings are faults that do not keep the configuration from running.
+	Warnings Faults `yaml:"-"`
+}
+
+// Server is the HTTP listener.
+type Server struct {
+	URL            Text   `yaml:"url" required:"true" doc:"The public address, https://HOST[:PORT]; http on a loopback address only."`
+	Listen         string `yaml:"listen" default:":8443" doc:"HOST:PORT to listen on."`
+	TLS            TLS    `yaml:"tls"`
+	TrustedProxies []Text `yaml:"trusted_proxies" doc:"CIDRs of reverse proxies whose X-Forwarded-For is believed. None by default."`
+}
+
+// TLS names the server's certificate.
+type TLS struct {
+	Cert string `yaml:"cert" doc:"PEM file of the certificate chain."`
+	Key  string `yaml:"key" doc:"PEM file of the private key."`
+}
+
+// Issuer is the broker as an OpenID Connect issuer.
+type Issuer struct {
+	URL  Text `yaml:"url" doc:"The issuer of tokens that we sign. Default server.url."`
+	Keys Text `yaml:"keys" default:"local" doc:"Where signing keys live: local (sealed in the store)."`
+}
+
+// AWS is how the broker speaks to AWS. Its own credentials come from the SDK's default chain.
+type AWS struct {
+	Region         string        `yaml:"region" default:"us-east-1" doc:"Region of the STS endpoint."`
+	Mode           Text          `yaml:"mode" default:"assume-role" doc:"How credentials are ordered: assume-role."`
+	Endpoint       Text          `yaml:"endpoint" doc:"Base URL of a stand-in for STS; empty is AWS."`
+	SigninEndpoint Text          `yaml:"signin_endpoint" doc:"Base URL of the console federation endpoint; default AWS's own, or aws.endpoint where that is set."`
+	Timeout        time.Duration `yaml:"timeout" default:"10s" doc:"Bound on one whole order, retries included."`
+	OutliveSession bool          `yaml:"outlive_session" default:"true" doc:"Whether credentials may outlive the sign-in that they come from."`
+}
+
+// Session bounds sign-ins.
+type Session struct {
+	Max        time.Duration `yaml:"max" default:"12h" doc:"Longest life of a browser session."`
+	Idle       time.Duration `yaml:"idle" default:"1h" doc:"A browser session ends after this time without a request."`
+	RefreshMax time.Duration `yaml:"refresh_max" default:"12h" doc:"No refresh token works longer than this after the sign-in."`
+}
+
+// OAuth is the authorization server for the CLI.
+type OAuth struct {
+	DeviceFlow bool `yaml:"device_flow" doc:"RFC 8628 device authorization. Off by default: it can be phished."`
+}
+
+// Limits are rates: N/s, N/m or N/h.
+type Limits struct {
+	PerAddress Rate `yaml:"per_address" default:"300/m" doc:"Sign-ins, token requests and orders of credentials per client address (IPv6: per /64)."`
+	PerSubject Rate `yaml:"per_subject" default:"60/m" doc:"The same per person."`
+}
+
+// Rate is a number of events in a period.
+type Rate struct {
+	Events int
+	Period time.Duration
+}
+
+// Audit is the hash-chained record.
+type Audit struct {
+	File string `yaml:"file" doc:"The chain file. Default: audit.jsonl beside the store."`
+}
+
+// Egress bounds outbound HTTP to identity providers.
+type Egress struct {
+	Proxy  Text   `yaml:"proxy" doc:"URL of an HTTP proxy. The environment's proxy variables are not read."`
+	CAFile string `yaml:"ca_file" doc:"PEM file of further trusted certificate authorities."`
+}
+
+// Provider is one identity provider; which fields may be set depends on Type.
+type Provider struct {
+	Pos   Pos    `yaml:"-"`
+	Name  Text   `yaml:"name" required:"true" doc:"Lower-case letters, digits and '-'; part of URLs and of SourceIdentity."`
+	Type  Text   `yaml:"type" required:"true" doc:"saml or oidc."`
+	Label string `yaml:"label" doc:"What the sign-in page calls it. Default: the name."`
+
+	Groups   From `yaml:"groups" doc:"Where groups come from."`
+	Username From `yaml:"username" doc:"Where the user name comes from."`
+	Subject  From `yaml:"subject" doc:"Where the stable subject comes from (saml)."`
+
+	ClockSkew    time.Duration `yaml:"clock_skew" default:"60s" doc:"How far the provider's clock may be off."`
+	CAFile       string        `yaml:"ca_file" doc:"PEM file of certificate authorities for this provider's addresses."`
+	AllowPrivate bool          `yaml:"allow_private" doc:"Allow loopback and private addresses; plain http on loopback only."`
+
+	// SAML
+	MetadataURL  Text       `yaml:"metadata_url" doc:"saml: where the provider's metadata is fetched and refreshed."`
+	MetadataFile Text       `yaml:"metadata_file" doc:"saml: the provider's metadata as a file."`
+	MetadataCert Text       `yaml:"metadata_cert" doc:"saml: PEM file of the certificate that must have signed the metadata."`
+	EntityID     Text       `yaml:"entity_id" doc:"saml: the provider's entityID where the metadata holds several."`
+	SPEntityID   Text       `yaml:"sp_entity_id" doc:"saml: our entityID. Default URL/saml/NAME/metadata."`
+	ACSURL       Text       `yaml:"acs_url" doc:"saml: where assertions are posted. Default URL/saml/NAME/acs."`
+	IDPInitiated bool       `yaml:"idp_initiated" doc:"saml: accept unsolicited responses after a confirmation page."`
+	Exchange     bool       `yaml:"exchange" doc:"saml: accept assertions at /oauth2/token."`
+	Encryption   Encryption `yaml:"encryption" doc:"saml: our key for encrypted assertions."`
+	SignRequests bool       `yaml:"sign_requests" doc:"saml: sign AuthnRequests."`
+	Allow        []Text     `yaml:"allow" doc:"saml: weaknesses of the provider to accept; see docs/providers/saml.md."`
+
+	// OpenID Connect
+	Issuer        Text          `yaml:"issuer" doc:"oidc: the issuer, exactly as in its tokens."`
+	ClientID      Text          `yaml:"client_id" doc:"oidc: our client id there."`
+	ClientSecret  secret.String `yaml:"client_secret" doc:"oidc: our client secret; none is a public client with PKCE."`
+	Scopes        []string      `yaml:"scopes" doc:"oidc: further scopes beside openid, profile and email."`
+	Algorithms    []Text        `yaml:"algorithms" default:"RS256,ES256" doc:"oidc: signature algorithms of ID tokens."`
+	Audiences     []string      `yaml:"audiences" doc:"oidc: further audiences accepted in token exchange."`
+	Require       Text          `yaml:"require" doc:"oidc: a CEL condition over claims."`
+	JWKSFile      Text          `yaml:"jwks_file" doc:"oidc: keys as a file, for a provider whose address cannot be reached."`
+	JWKSMaxAge    time.Duration `yaml:"jwks_max_age" default:"10m" doc:"oidc: longest use of fetched keys."`
+	OneTimeTokens bool          `yaml:"one_time_tokens" doc:"oidc: accept each token once only in token exchange."`
+}
+
+// From names the attribute (SAML) or claim (OpenID Connect) that a value is read from.
+type From struct {
+	Attribute Text `yaml:"attribute" doc:"saml: Name of the Attribute."`
+	Claim     Text `yaml:"claim" doc:"oidc: name of the claim."`
+}
+
+// Encryption is the key that decrypts encrypted assertions.
+type Encryption struct {
+	Key secret.String `yaml:"key" doc:"PEM of our private key, usually ${file:PATH}."`
+}
+
+// Account is one AWS account.
+type Account struct {
+	Pos        Pos               `yaml:"-"`
+	ID         Text              `yaml:"id" required:"true" doc:"Twelve digits."`
+	Name       Text              `yaml:"name" required:"true" doc:"The name that people and grants use."`
+	Tags       map[string]string `yaml:"tags" doc:"Free tags that grants may select by."`
+	Path       string            `yaml:"path" doc:"Organisational path, /a/b."`
+	HubRole    Text              `yaml:"hub_role" doc:"Role through which this account's roles are assumed."`
+	ExternalID secret.String     `yaml:"external_id" doc:"sts:ExternalId that the account's trust policies demand."`
+}
+
+// Grant lets people have a role. Its selectors are joined by AND, the values of one list by OR.
+type Grant struct {
+	Pos            Pos     `yaml:"-"`
+	Name           Text    `yaml:"name" required:"true" doc:"Unique; appears in explain and the audit."`
+	Groups         []Text  `yaml:"groups" doc:"Names of groups, whole and case-sensitive."`
+	GroupsMatching Text    `yaml:"groups_matching" doc:"A regular expression (RE2) that a whole group name must match; named groups are captures for templates."`
+	Users          []Text  `yaml:"users" doc:"User names or provider=subject."`
+	Providers      []Text  `yaml:"providers" doc:"Names of providers."`
+	Everyone       bool    `yaml:"everyone" doc:"Selects every person (never a guest)."`
+	Guests         bool    `yaml:"guests" doc:"Selects guests, and only them."`
+	When           Text    `yaml:"when" doc:"A CEL condition over identity, request, time and device."`
+	Require        Require `yaml:"require"`
+	Deny           bool    `yaml:"deny" doc:"Makes the grant a refusal that wins over every other."`
+
+	Role           Text            `yaml:"role" required:"true" doc:"An ARN, or ACCOUNT/ROLE; may hold templates."`
+	Accounts       Accounts        `yaml:"accounts" doc:"One role in each of these accounts; then role is a name or path without account."`
+	Duration       time.Duration   `yaml:"duration" default:"1h" doc:"Life of credentials where the caller asks for none."`
+	MaxDuration    time.Duration   `yaml:"max_duration" doc:"Longest life that a caller may ask for. Default: duration."`
+	Tags           map[string]Text `yaml:"tags" doc:"Session tags; values may hold templates."`
+	TransitiveTags []Text          `yaml:"transitive_tags" doc:"Keys of tags that follow into chained roles."`
+	SessionName    Text            `yaml:"session_name" doc:"Template. Default: the user name."`
+	SourceIdentity Text            `yaml:"source_identity" doc:"Template. Default: provider=subject."`
+	Policy         Text            `yaml:"policy" doc:"Session policy as JSON text or a YAML mapping; may hold templates."`
+	PolicyFile     Text            `yaml:"policy_file" doc:"Session policy as a file."`
+	PolicyARNs     []Text          `yaml:"policy_arns" doc:"Managed policies that bound the session."`
+	Console        *bool           `yaml:"console" default:"true" doc:"Whether the role may open the AWS console."`
+	DeviceFlow     *bool           `yaml:"device_flow" default:"true" doc:"Whether sessions that came by the device flow may have it."`
+	Mode           Text            `yaml:"mode" doc:"Overrides aws.mode."`
+}
+
+// Require demands a quality of the sign-in.
+type Require struct {
+	MFA        bool          `yaml:"mfa" doc:"The provider says that a second factor was used."`
+	MaxAuthAge time.Duration `yaml:"max_auth_age" doc:"Longest time since the person signed in."`
+}
+
+// Accounts selects accounts by name, tag or organisational path.
+type Accounts struct {
+	Names []Text            `yaml:"names"`
+	Tags  map[string]string `yaml:"tags"`
+	Path  string            `yaml:"path"`
+}
