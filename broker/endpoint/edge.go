@@ -1,0 +1,196 @@
+package endpoint
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/rolecall/rolecall/broker"
+)
+
+// maxBody bounds every request body. The largest honest one is a SAML response:
+// 256 KB of XML are 350 KB in a form.
+const maxBody = 512 << 10
+
+// Config is what the edge needs to know.
+type Config struct {
+	// URL is the public address of the broker.
+	URL *url.URL
+	// Hosts are further Host values to answer to (an issuer's or an ACS's own name).
+	Hosts []string
+	// TrustedProxies may name the client's address in X-Forwarded-For.
+	TrustedProxies []netip.Prefix
+	// Problems renders errors for people.
+	Problems ProblemPage
+	// Ready says whether everything is up; nil is always.
+	Ready func(context.Context) error
+	Log   *slog.Logger
+	Now   func() time.Time
+}
+
+// Edge is the outermost handler.
+type Edge struct {
+	config Config
+	hosts  map[string]bool
+	https  bool
+	mux    *Mux
+}
+
+// New makes the edge and lets every endpoint mount its routes.
+func New(config Config, endpoints ...Mounter) *Edge {
+	e := &Edge{config: config, hosts: map[string]bool{}, https: config.URL.Scheme == "https"}
+	for _, h := range append([]string{config.URL.Host}, config.Hosts...) {
+		e.hosts[hostKey(h, e.https)] = true
+	}
+	e.mux = &Mux{routes: http.NewServeMux(), edge: e}
+	e.mux.routes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { ok(w) })
+	e.mux.routes.HandleFunc("GET /readyz", e.ready)
+	for _, m := range endpoints {
+		m.Mount(e.mux)
+	}
+	e.mux.Page("/", func(http.ResponseWriter, *http.Request) error { return errNoPage })
+	return e
+}
+
+var errNoPage = errors.New("no such page")
+
+type requestKey struct{}
+
+// Origin is where the request came from, as services and the audit want it.
+func Origin(r *http.Request) broker.Origin {
+	origin, _ := r.Context().Value(requestKey{}).(broker.Origin)
+	return origin
+}
+
+// ServeHTTP implements http.Handler.
+func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begun := e.config.Now()
+	origin := broker.Origin{RequestID: rand.Text(), Address: clientAddress(r, e.config.TrustedProxies)}
+	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, origin))
+	record := &recorder{ResponseWriter: w, status: http.StatusOK}
+	w = record
+	w.Header().Set("X-Request-Id", origin.RequestID)
+	secureHeaders(w.Header(), e.https)
+
+	defer func() {
+		if p := recover(); p != nil {
+			e.config.Log.Error("panic in a handler", "request_id", origin.RequestID, "panic", p, "stack", string(debug.Stack()))
+			if !record.begun {
+				e.page(w, r, errors.New("panic"))
+			}
+		}
+		e.config.Log.Info("request", "request_id", origin.RequestID, "method", r.Method, "path", r.URL.Path,
+			"status", record.status, "address", origin.Address, "took", e.config.Now().Sub(begun))
+	}()
+	if !e.hosts[hostKey(r.Host, e.https)] && r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
+		e.misdirected(w)
+		return
+	}
+	if r.ContentLength > maxBody {
+		w.Header().Set("Connection", "close")
+		e.adapterFor(r)(w, r, tooLarge(maxBody))
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	e.mux.routes.ServeHTTP(w, r)
+}
+
+// adapterFor guesses the protocol of a request that reached no route.
+func (e *Edge) adapterFor(r *http.Request) Adapter {
+	if strings.HasPrefix(r.URL.Path, "/api/") || strings.HasPrefix(r.URL.Path, "/oauth2/") {
+		return apiProblem
+	}
+	return e.page
+}
+
+// misdirected answers a Host that is not ours (RFC 9110 section 15.5.20): a
+// page of another name that was rebound to our address must get nothing.
+func (e *Edge) misdirected(w http.ResponseWriter) {
+	http.Error(w, "This server does not answer to that host name. Use "+e.config.URL.String(), http.StatusMisdirectedRequest)
+}
+
+func (e *Edge) ready(w http.ResponseWriter, r *http.Request) {
+	if e.config.Ready != nil {
+		if err := e.config.Ready(r.Context()); err != nil {
+			e.config.Log.Warn("not ready", "error", err)
+			http.Error(w, "not ready", http.StatusServiceUnavailable)
+			return
+		}
+	}
+	ok(w)
+}
+
+func ok(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+// page is the browser's error adapter.
+func (e *Edge) page(w http.ResponseWriter, r *http.Request, err error) {
+	origin := Origin(r)
+	p := Problem{RequestID: origin.RequestID, Time: e.config.Now()}
+	if errors.Is(err, errNoPage) {
+		p.Status, p.Reason, p.Message = http.StatusNotFound, "not_found", "There is no such page here."
+	} else {
+		shown := broker.Shown(err)
+		SetRetryAfter(w, shown)
+		p.Status, p.Code, p.Reason, p.Message, p.Retry = Status(shown.Code), shown.Code, shown.Reason, shown.Message, shown.RetryAfter
+	}
+	NoStore(w)
+	if failed := e.config.Problems.Problem(w, r, p); failed != nil {
+		e.config.Log.Error("render an error page", "request_id", origin.RequestID, "error", failed)
+	}
+}
+
+// logFailure writes the hidden cause where operators find it: an error for what
+// is wrong on our side, a note for what was refused.
+func (e *Edge) logFailure(r *http.Request, err error) {
+	level := slog.LevelInfo
+	switch broker.CodeOf(err) {
+	case broker.Internal, broker.Unavailable:
+		level = slog.LevelError
+	}
+	if errors.Is(err, errNoPage) {
+		level = slog.LevelDebug
+	}
+	e.config.Log.Log(r.Context(), level, "request failed", "request_id", Origin(r).RequestID, "path", r.URL.Path, "error", err)
+}
+
+// hostKey compares hosts without case and without the scheme's default port.
+func hostKey(host string, https bool) string {
+	host = strings.ToLower(host)
+	if https {
+		return strings.TrimSuffix(host, ":443")
+	}
+	return strings.TrimSuffix(host, ":80")
+}
+
+// recorder remembers what was answered, for the log.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	begun  bool
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if !r.begun {
+		r.status, r.begun = status, true
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	r.begun = true
+	return r.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
