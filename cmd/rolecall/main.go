@@ -1,0 +1,24 @@
+// Command rolecall brings AWS credentials from a rolecall broker to the command
+// line: sign in once, then use it as the credential_process of AWS profiles.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:]))
+}
+
+// run executes one command line and gives the exit code: 0 done, 1 refused or
+// failed, 2 wrong usage or configuration, 130 interrupted.
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	t := &tool{getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, now: time.Now}
+	return t.exitCode(ctx, t.root(args).ExecuteContext(ctx))
+}
