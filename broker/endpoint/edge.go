@@ -55,11 +55,12 @@ func New(config Config, endpoints ...Mounter) *Edge {
 	for _, m := range endpoints {
 		m.Mount(e.mux)
 	}
-	e.mux.Page("/", func(http.ResponseWriter, *http.Request) error { return errNoPage })
+	e.mux.Page("/", func(http.ResponseWriter, *http.Request) error { return ErrNoPage })
 	return e
 }
 
-var errNoPage = errors.New("no such page")
+// ErrNoPage is what a handler answers where there is nothing: 404.
+var ErrNoPage = errors.New("no such page")
 
 type requestKey struct{}
 
@@ -137,7 +138,7 @@ func ok(w http.ResponseWriter) {
 func (e *Edge) page(w http.ResponseWriter, r *http.Request, err error) {
 	origin := Origin(r)
 	p := Problem{RequestID: origin.RequestID, Time: e.config.Now()}
-	if errors.Is(err, errNoPage) {
+	if errors.Is(err, ErrNoPage) {
 		p.Status, p.Reason, p.Message = http.StatusNotFound, "not_found", "There is no such page here."
 	} else {
 		shown := broker.Shown(err)
@@ -158,7 +159,7 @@ func (e *Edge) logFailure(r *http.Request, err error) {
 	case broker.Internal, broker.Unavailable:
 		level = slog.LevelError
 	}
-	if errors.Is(err, errNoPage) {
+	if errors.Is(err, ErrNoPage) {
 		level = slog.LevelDebug
 	}
 	e.config.Log.Log(r.Context(), level, "request failed", "request_id", Origin(r).RequestID, "path", r.URL.Path, "error", err)

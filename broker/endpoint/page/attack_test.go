@@ -1,0 +1,137 @@
+package page
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rolecall/rolecall/broker/endpoint"
+	"github.com/rolecall/rolecall/broker/iam"
+	"github.com/rolecall/rolecall/config/secret"
+)
+
+// Names come from identity providers and configuration; each may be an attack.
+func TestANameCannotBecomeMarkup(t *testing.T) {
+	t.Parallel()
+	pages := newPages(t, Config{Organisation: `<b>Org</b>`, Support: `a@b.c"><script>alert(1)</script>`})
+	for _, evil := range []string{`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onmouseover='alert(1)`, `</title><script>alert(1)</script>`, "`${alert(1)}`", `javascript:alert(1)`} {
+		person := Person{Username: evil, Name: evil, Provider: evil, Until: noon}
+		role := Role{AccountID: "111122223333", AccountName: evil, Name: evil, Ref: evil, Grant: evil, Withheld: evil, Console: true}
+		granted := role
+		granted.Withheld = ""
+		provider := Provider{Name: evil, Label: evil, Host: evil, URL: evil}
+		for name, render := range map[string]endpoint.Handler{
+			"signin": func(w http.ResponseWriter, r *http.Request) error {
+				return pages.SignIn(w, r, SignIn{Main: &provider, Others: []Provider{provider}, Role: evil, Fault: evil})
+			},
+			"home": func(w http.ResponseWriter, r *http.Request) error {
+				return pages.Home(w, r, Home{Person: person, Query: evil, Accounts: []Account{{ID: "111122223333", Name: evil, Roles: []ListedRole{{evil, evil, true, false}, {evil, evil, false, false}, {evil, evil, true, true}}}}})
+			},
+			"norole": func(w http.ResponseWriter, r *http.Request) error {
+				return pages.NoRole(w, r, NoRole{Person: person, ProviderName: evil, Groups: []string{evil}, Checked: noon})
+			},
+			"console": func(w http.ResponseWriter, r *http.Request) error {
+				return pages.Console(w, r, Console{Person: person, Role: granted, Services: []Option{{evil, evil, true}}, Link: evil})
+			},
+			"keys-withheld": func(w http.ResponseWriter, r *http.Request) error {
+				return pages.Keys(w, r, Keys{Person: person, Role: role, SignInURL: evil})
+			},
+			"keys-issued": func(w http.ResponseWriter, r *http.Request) error {
+				return pages.Keys(w, r, Keys{Person: person, Role: granted, Issued: &Issued{Region: evil, Credentials: iam.Credentials{AccessKeyID: evil, SecretAccessKey: secret.New(evil), SessionToken: secret.New(evil)}}})
+			},
+			"consent": func(w http.ResponseWriter, r *http.Request) error {
+				return pages.Consent(w, r, Consent{Person: person, Client: evil, RedirectURI: evil, May: []string{evil}, Action: evil, Hidden: []Field{{evil, evil}}})
+			},
+			"problem": func(w http.ResponseWriter, r *http.Request) error {
+				return pages.Problem(w, r, endpoint.Problem{Status: 400, Message: evil, Reason: evil, Time: noon})
+			},
+		} {
+			html := get(t, pages, "/sample", render).Body.String()
+			for _, bad := range []string{"<script>", "<img", `href="javascript:`, `action="javascript:`, "<b>", "' onmouseover"} {
+				if strings.Contains(html, bad) {
+					t.Errorf("%s with %q holds %s", name, evil, bad)
+				}
+			}
+			if err := wellFormed(html); err != nil {
+				t.Errorf("%s with %q is not well-formed: %v", name, evil, err)
+			}
+		}
+	}
+}
+
+func TestRightToLeftTextStaysInItsOwnElement(t *testing.T) {
+	t.Parallel()
+	pages := newPages(t, Config{})
+	const rtl = "\u202enimda\u2066"
+	html := get(t, pages, "/sample", func(w http.ResponseWriter, r *http.Request) error {
+		return pages.Home(w, r, Home{Person: Person{Username: rtl, Name: rtl, Provider: rtl}, Query: rtl, Accounts: []Account{{ID: "111122223333", Name: rtl}}})
+	}).Body.String()
+	withoutFields := strings.ReplaceAll(html, `value="`+rtl+`"`, "")
+	for i := strings.Index(withoutFields, rtl); i >= 0; i = strings.Index(withoutFields, rtl) {
+		before := withoutFields[:i]
+		if open := strings.LastIndex(before, "<bdi"); open < 0 || strings.Contains(before[open:], "</bdi>") {
+			t.Errorf("not isolated: %s", before[max(0, len(before)-60):])
+		}
+		withoutFields = withoutFields[i+len(rtl):]
+	}
+}
+
+func TestASecretStandsOnlyInTheElementsThatMaskIt(t *testing.T) {
+	t.Parallel()
+	pages := newPages(t, Config{})
+	const mark = "SecretMarkerOfThisTest"
+	html := get(t, pages, "/sample", func(w http.ResponseWriter, r *http.Request) error {
+		return pages.Keys(w, r, Keys{Role: Role{Ref: "a/B"}, Issued: &Issued{Credentials: iam.Credentials{SecretAccessKey: secret.New(mark), SessionToken: secret.New(mark)}}})
+	}).Body.String()
+	masked := strings.Count(html, `<span class="veil">••••••••••••••••</span><span class="secret">`+mark+`</span>`)
+	if all := strings.Count(html, mark); all != 8 || masked != 8 {
+		t.Errorf("the secret is there %d times, %d of them masked; want 8 and 8", all, masked)
+	}
+}
+
+func TestKeysAreQuotedForTheirShell(t *testing.T) {
+	t.Parallel()
+	odd := Issued{Region: "eu-west-1", Credentials: iam.Credentials{AccessKeyID: `A'B\C`, SecretAccessKey: secret.New("x\u2019y\nz"), SessionToken: secret.New("t")}}
+	got := map[string]string{}
+	for _, s := range odd.Snippets(Role{Ref: "sand box/Dev+Ops"}) {
+		got[s.ID] = s.Lines[0].Head + "|" + s.Lines[1].Head + s.Lines[1].Secret
+	}
+	for id, want := range map[string]string{
+		"bash":       `export AWS_ACCESS_KEY_ID='A'\''B\C'|export AWS_SECRET_ACCESS_KEY='x’yz`,
+		"fish":       `set -gx AWS_ACCESS_KEY_ID 'A\'B\\C'|set -gx AWS_SECRET_ACCESS_KEY 'x’yz`,
+		"powershell": `$Env:AWS_ACCESS_KEY_ID = 'A''B\C'|$Env:AWS_SECRET_ACCESS_KEY = 'x’’yz`,
+		"file":       `[sand-box-Dev+Ops]|aws_access_key_id = A'B\C`,
+		"process":    `[profile sand-box-Dev+Ops]|region = eu-west-1`,
+	} {
+		if got[id] != want {
+			t.Errorf("%s:\n got %s\nwant %s", id, got[id], want)
+		}
+	}
+}
+
+func TestDurationsReadAsPeopleSayThem(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		8 * time.Hour: "8 h", 90 * time.Minute: "1 h 30 min", time.Hour: "1 h", 58*time.Minute + 59*time.Second: "58 min",
+		5 * time.Minute: "5 min", 200 * time.Second: "3:20", 42 * time.Second: "0:42", -time.Second: "0:00",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("span(%v) = %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestARoleLinkKeepsItsSlashAndNothingElse(t *testing.T) {
+	t.Parallel()
+	for ref, want := range map[string]string{
+		"production/Admin":   "/console?role=production/Admin",
+		"a b/R+S=T":          "/console?role=a+b/R%2BS%3DT",
+		`x&y="#/%2F`:         "/console?role=x%26y%3D%22%23/%252F",
+		"arn:aws:iam::1:r/A": "/console?role=arn%3Aaws%3Aiam%3A%3A1%3Ar/A",
+	} {
+		if got := RoleURL("/console", ref); got != want {
+			t.Errorf("RoleURL(%q) = %s, want %s", ref, got, want)
+		}
+	}
+}

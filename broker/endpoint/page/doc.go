@@ -1,0 +1,13 @@
+// Package page is what people see: the templates of all pages, their one style
+// sheet and one script, and the code that renders them. It holds no rule about
+// who may have what; a handler fills a view and calls the method of its page.
+//
+//	GET /assets/{name}   style sheet, script, icon; the name holds a digest of the content
+//	GET /favicon.ico     the icon, for browsers that ask without reading the page
+//
+// Rules of every page: it works without the script; nothing inline, so that the
+// strict Content-Security-Policy holds; names that come from elsewhere (people,
+// groups, accounts, providers) stand in <bdi>, so that right-to-left text in one
+// of them cannot disguise its neighbours; times are UTC and say so; each form
+// that posts carries the CSRF token; the request id is at the foot.
+package page

@@ -1,0 +1,186 @@
+package page
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/endpoint"
+	"github.com/rolecall/rolecall/broker/iam"
+	"github.com/rolecall/rolecall/config/secret"
+	"github.com/rolecall/rolecall/idp"
+)
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func newPages(t *testing.T, config Config) *Pages {
+	t.Helper()
+	pages, err := New(config)
+	if err != nil {
+		t.Fatalf("New: %v", err)
+	}
+	return pages
+}
+
+// routes mounts one handler behind the real edge, with its headers.
+type routes map[string]endpoint.Handler
+
+func (r routes) Mount(mux *endpoint.Mux) {
+	for pattern, h := range r {
+		mux.Page(pattern, h)
+	}
+}
+
+// get asks the edge for the page that render writes, as a browser with a session.
+func get(t *testing.T, pages *Pages, target string, render endpoint.Handler) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, target, nil)
+	r.AddCookie(&http.Cookie{Name: "rolecall_session", Value: "a-session-of-a-test"})
+	return ask(t, pages, r, render)
+}
+
+func ask(t *testing.T, pages *Pages, r *http.Request, render endpoint.Handler) *httptest.ResponseRecorder {
+	t.Helper()
+	r.Host = "sso.example.com"
+	mounted := routes{}
+	if render != nil {
+		mounted[r.Method+" "+r.URL.Path] = render
+	}
+	edge := endpoint.New(endpoint.Config{
+		URL: &url.URL{Scheme: "http", Host: "sso.example.com"}, Problems: pages,
+		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon },
+	}, pages, mounted)
+	w := httptest.NewRecorder()
+	edge.ServeHTTP(w, r)
+	return w
+}
+
+// samples are all pages in the states that matter, by the name of their golden file.
+func samples(p *Pages) map[string]endpoint.Handler {
+	all := signInSamples(p)
+	maps.Copy(all, listSamples(p))
+	maps.Copy(all, roleSamples(p))
+	maps.Copy(all, problemSamples(p))
+	return all
+}
+
+var (
+	alice  = Person{Username: "alice@example.com", Name: "Alice Meyer", Provider: "Corporate sign-in", MFA: true, Until: noon.Add(10 * time.Hour)}
+	corp   = Provider{Name: "corp", Label: "Corporate sign-in", Host: "idp.example.com", URL: "/saml/corp/login?return_to=%2F"}
+	google = Provider{Name: "google", Label: "Google", Host: "accounts.google.com", URL: "/oidc/google/login?return_to=%2F"}
+)
+
+// showing makes a handler of a page's method and its view.
+func showing[V any](render func(http.ResponseWriter, *http.Request, V) error, view V) endpoint.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error { return render(w, r, view) }
+}
+
+func signInSamples(p *Pages) map[string]endpoint.Handler {
+	return map[string]endpoint.Handler{
+		"signin-first":  showing(p.SignIn, SignIn{Others: []Provider{corp, google}}),
+		"signin-last":   showing(p.SignIn, SignIn{Main: &corp, Last: true, Others: []Provider{google}, Role: "production/Admin"}),
+		"signin-fault":  showing(p.SignIn, SignIn{Main: &corp, Program: true, Fault: "There is no provider of that name here. Choose one below."}),
+		"signin-none":   showing(p.SignIn, SignIn{}),
+		"signedout":     showing(p.SignedOut, SignedOut{}),
+		"signedout-ask": showing(p.SignedOut, SignedOut{Asks: true}),
+		"autopost":      showing(p.AutoPost, idp.Form{Action: "https://idp.example.com/sso", Fields: map[string]string{"SAMLRequest": "PHNhbWw+", "RelayState": "h"}}),
+		"consent": showing(p.Consent, Consent{
+			Person: alice, Client: "rolecall CLI", RedirectURI: "http://127.0.0.1:49152/callback", Action: "/oauth2/authorize",
+			May: []string{"list your accounts and roles", "fetch temporary keys for your roles"}, Not: []string{"see your password"}, Hidden: []Field{{"request", "r-1"}},
+		}),
+	}
+}
+
+func listSamples(p *Pages) map[string]endpoint.Handler {
+	return map[string]endpoint.Handler{
+		"home": showing(p.Home, Home{Person: alice, Accounts: []Account{
+			{ID: "111122223333", Name: "production", Roles: []ListedRole{{"ReadOnly", "production/ReadOnly", true, false}, {"Deploy", "production/Deploy", false, false}, {"Admin", "production/Admin", true, true}}},
+			{ID: "444455556666", Name: "development", Roles: []ListedRole{{"Developer", "development/Developer", true, false}}},
+		}}),
+		"home-empty": showing(p.Home, Home{Person: alice, Query: "prdouction"}),
+		"norole": showing(p.NoRole, NoRole{
+			Person: Person{Username: "carol", Provider: "Corporate sign-in", Until: noon}, ProviderName: "corp", Groups: []string{"contractors", "everyone"}, Checked: noon,
+		}),
+	}
+}
+
+func roleSamples(p *Pages) map[string]endpoint.Handler {
+	admin := Role{AccountID: "111122223333", AccountName: "production", Name: "Admin", Ref: "production/Admin", Grant: "platform-admin", Duration: time.Hour, MaxDuration: 8 * time.Hour, Console: true}
+	held, stale, programs := admin, admin, admin
+	held.Withheld = "when: the condition does not hold"
+	stale.Withheld, stale.StepUp = "max_auth_age: signed in 2h ago, at most 15m", true
+	programs.Console = false
+	issued := &Issued{Left: 58 * time.Minute, Of: time.Hour, Region: "eu-west-1", Credentials: iam.Credentials{
+		AccessKeyID: "ASIAEXAMPLE", SecretAccessKey: secret.New("wJalr/EXAMPLEKEY"), SessionToken: secret.New("IQoJb3Jp//token=="), Expires: noon.Add(58 * time.Minute),
+	}}
+	return map[string]endpoint.Handler{
+		"console": showing(p.Console, Console{
+			Person: alice, Role: admin, Services: []Option{{"", "Console home", false}, {"s3", "S3", true}}, Regions: []Option{{"eu-west-1", "eu-west-1 (Ireland)", true}},
+			Link: "https://sso.example.com/console?role=production/Admin&service=s3",
+		}),
+		"console-withheld": showing(p.Console, Console{Person: alice, Role: held}),
+		"console-programs": showing(p.Console, Console{Person: alice, Role: programs}),
+		"keys":             showing(p.Keys, Keys{Person: alice, Role: admin, Durations: []Option{{"1h", "1 hour", true}, {"8h", "8 hours, the most", false}}}),
+		"keys-issued":      showing(p.Keys, Keys{Person: alice, Role: admin, Issued: issued}),
+		"keys-stepup":      showing(p.Keys, Keys{Person: alice, Role: stale, SignInURL: "/login?fresh=1"}),
+	}
+}
+
+func problemSamples(p *Pages) map[string]endpoint.Handler {
+	fault := func(path string, f endpoint.Problem) endpoint.Handler {
+		f.Time = noon
+		return func(w http.ResponseWriter, r *http.Request) error {
+			r.URL.Path = path
+			return p.Problem(w, r, f)
+		}
+	}
+	return map[string]endpoint.Handler{
+		"problem-signin": fault("/saml/corp/acs", endpoint.Problem{Status: 403, Code: broker.AccessDenied, Reason: "expired", Message: "The identity provider's answer was not accepted."}),
+		"problem-limit":  fault("/console", endpoint.Problem{Status: 429, Code: broker.RateLimited, Reason: "rate_limited", Message: "Too many requests. Wait a moment, then try again.", Retry: 42 * time.Second}),
+		"problem-aws":    fault("/keys", endpoint.Problem{Status: 502, Code: broker.AWSRefused, Reason: "aws_refused", Message: "AWS did not let us take the role."}),
+		"problem-404":    fault("/nothing", endpoint.Problem{Status: 404, Reason: "not_found", Message: "There is no such page here."}),
+	}
+}
+
+var digests = regexp.MustCompile(`-[0-9a-f]{12}\.(css|js|svg)|request [A-Z2-7]{26}|>[A-Z2-7]{26}<|(name="csrf" value)="[^"]{20,}"`)
+
+// stable replaces what differs from run to run or with every change of an asset.
+func stable(html string) string {
+	return digests.ReplaceAllStringFunc(html, func(s string) string {
+		switch s[0] {
+		case '-':
+			return "-DIGEST" + s[13:]
+		case '>':
+			return ">REQUEST<"
+		case 'n':
+			return `name="csrf" value="TOKEN"`
+		}
+		return "request REQUEST"
+	})
+}
+
+func manyAccounts(n, roles int) []Account {
+	names := []string{"ReadOnly", "Developer", "Billing", "DatabaseOperator", "SecurityAudit", "IncidentResponse", "PowerUser", "Admin"}
+	teams := []string{"payments", "platform", "identity", "ledger", "telemetry", "search", "risk", "mobile", "data", "fraud"}
+	var accounts []Account
+	seed := uint64(88172645463325252)
+	for i := range n {
+		seed ^= seed << 13
+		seed ^= seed >> 7
+		seed ^= seed << 17
+		name := fmt.Sprintf("%s-%s-%d", teams[i%len(teams)], []string{"prod", "staging", "dev"}[i%3], i/30)
+		a := Account{ID: fmt.Sprintf("%012d", seed%1e12), Name: name}
+		for j := range roles {
+			a.Roles = append(a.Roles, ListedRole{Name: names[j%len(names)], Ref: name + "/" + names[j%len(names)], Console: true})
+		}
+		accounts = append(accounts, a)
+	}
+	return accounts
+}

@@ -1,0 +1,172 @@
+package page
+
+import (
+	"fmt"
+	"math"
+	"net/url"
+	"time"
+
+	"github.com/rolecall/rolecall/broker/iam"
+)
+
+// Person is who is signed in, as the bar of a page shows them.
+type Person struct {
+	Username string
+	Name     string // "" where the provider sends none
+	Provider string // its label
+	MFA      bool
+	Until    time.Time
+}
+
+// SignIn is the sign-in page.
+type SignIn struct {
+	// Main is the one filled button: the only provider, the one asked for or the one used last.
+	Main *Provider
+	// Last says that Main was used last on this device.
+	Last   bool
+	Others []Provider
+	// Role ("production/Admin") or Program is where the person goes on to; neither is the list of roles.
+	Role    string
+	Program bool
+	// Fault is one sentence about what went wrong before.
+	Fault string
+}
+
+// Provider is an identity provider on the sign-in page.
+type Provider struct {
+	Name, Label string
+	Host        string // where the browser will go, "" if unknown
+	URL         string // a path of ours that begins the sign-in
+}
+
+// Home lists accounts and roles.
+type Home struct {
+	Person   Person
+	Query    string // what the person searched for without the script; Accounts holds what fits
+	Accounts []Account
+}
+
+// Account is one line of the list.
+type Account struct {
+	ID, Name string
+	Roles    []ListedRole
+}
+
+// ListedRole is a role in the list. Ref (ACCOUNT/ROLE) is how links name it.
+type ListedRole struct {
+	Name, Ref string
+	Console   bool
+	Withheld  bool
+}
+
+// Found is the count beside the search field.
+func (h Home) Found() string {
+	roles := 0
+	for _, a := range h.Accounts {
+		for _, r := range a.Roles {
+			if !r.Withheld {
+				roles++
+			}
+		}
+	}
+	return counted(roles, "role") + " in " + counted(len(h.Accounts), "account")
+}
+
+// NoRole is the page of somebody whom no grant fits.
+type NoRole struct {
+	Person       Person
+	ProviderName string
+	Groups       []string
+	Checked      time.Time
+}
+
+// maxGroups is how many groups the page lists; a person may have 900.
+const maxGroups = 60
+
+// Shown are the groups that the page lists.
+func (n NoRole) Shown() []string {
+	if len(n.Groups) <= maxGroups {
+		return n.Groups
+	}
+	return append(n.Groups[:maxGroups:maxGroups], fmt.Sprintf("and %d more", len(n.Groups)-maxGroups))
+}
+
+// Role is the head of a role's pages.
+type Role struct {
+	AccountID, AccountName string
+	Name, Ref              string
+	Grant                  string
+	Duration, MaxDuration  time.Duration
+	Console                bool
+	// Withheld says why the role is not given now; "" where it is granted.
+	Withheld string
+	// StepUp says that a fresh sign-in would give it.
+	StepUp bool
+}
+
+// Option is one of several choices.
+type Option struct {
+	Value, Text string
+	Chosen      bool
+}
+
+// Console is the page that opens the console of one role.
+type Console struct {
+	Person            Person
+	Role              Role
+	Services, Regions []Option
+	Link              string // the stable address of this page
+	SignInURL         string // where a fresh sign-in begins, if Role.StepUp
+}
+
+// Keys is the page that gives access keys of one role. Without Issued it holds
+// the form that asks for them.
+type Keys struct {
+	Person    Person
+	Role      Role
+	Durations []Option
+	Issued    *Issued
+	SignInURL string
+}
+
+// Issued is a set of keys, shown once. Left and Of are by the server's clock.
+type Issued struct {
+	Credentials iam.Credentials
+	Left, Of    time.Duration
+	Region      string
+	Stale       bool
+}
+
+// Share is the part of their life that the keys still have, 0 to 1.
+func (i Issued) Share() string {
+	if i.Of <= 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%.3f", math.Min(1, math.Max(0, i.Left.Seconds()/i.Of.Seconds())))
+}
+
+// Consent asks whether a program may act for the person. Its form posts Hidden,
+// the CSRF token and decision=approve|deny to Action.
+type Consent struct {
+	Person      Person
+	Client      string
+	RedirectURI string // validated; the form may lead there
+	May, Not    []string
+	Action      string
+	Hidden      []Field
+}
+
+// Field is a hidden field of a form.
+type Field struct{ Name, Value string }
+
+// Loopback reports whether the answer stays on the person's machine.
+func (c Consent) Loopback() bool {
+	u, err := url.Parse(c.RedirectURI)
+	return err == nil && u.Scheme == "http" && (u.Hostname() == "127.0.0.1" || u.Hostname() == "::1")
+}
+
+// SignedOut is the page after signing out. Asks makes it a question with a
+// button, for whoever comes by a link and is still signed in.
+type SignedOut struct {
+	Asks bool
+}
