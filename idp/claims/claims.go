@@ -6,7 +6,7 @@
 // Nothing is cut, rewritten or skipped to make it fit: whoever has 900 groups has
 // all 900, and what does not fit refuses the sign-in with a *idp.Rejection:
 //
-//	too-many-values   more than MaxValues attributes or values
+//	too-many-values   more than MaxValues attributes, values of one, or twice that in all
 //	value-too-long    a value or a name over MaxLength bytes
 //	characters        not UTF-8, or control characters
 //	subject           the subject is missing, empty or several
@@ -25,7 +25,8 @@ import (
 
 // Limits of one identity.
 const (
-	// MaxValues bounds the values of all attributes together, and the attributes.
+	// MaxValues bounds the values of one attribute, and the number of attributes.
+	// All values together are bounded by twice as many.
 	MaxValues = 900
 	// MaxLength bounds one value and one name, in bytes.
 	MaxLength = 1024
@@ -129,14 +130,15 @@ func judgeName(reason, what, value string) error {
 
 // judgeAll bounds every attribute.
 func judgeAll(attrs map[string][]string) error {
-	count := 0
-	for _, values := range attrs {
-		count += len(values)
+	if len(attrs) > MaxValues {
+		return idp.Reject("too-many-values", "the provider sent %d attributes; the limit is %d", len(attrs), MaxValues)
 	}
-	if count > MaxValues || len(attrs) > MaxValues {
-		return idp.Reject("too-many-values", "the provider sent %d attributes with %d values in all; the limit is %d: send only the groups that matter here", len(attrs), count, MaxValues)
-	}
+	total := 0
 	for _, name := range slices.Sorted(maps.Keys(attrs)) {
+		count := len(attrs[name])
+		if total += count; count > MaxValues || total > 2*MaxValues {
+			return idp.Reject("too-many-values", "the provider sent %d values of an attribute, %d so far; the limits are %d and %d: send only the groups that matter here", count, total, MaxValues, 2*MaxValues)
+		}
 		if err := judgeText("the name of an attribute", name); err != nil {
 			return err
 		}

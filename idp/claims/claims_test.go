@@ -84,6 +84,7 @@ func TestIdentityRefusesWhatDoesNotFit(t *testing.T) {
 		"a group with a control character":    {mapping: claims.Mapping{Groups: "g"}, subject: "s", attrs: map[string][]string{"g": {"a\tb"}}, reason: "characters"},
 		"more values than the limit":          {mapping: claims.Mapping{Groups: "g"}, subject: "s", attrs: map[string][]string{"g": many}, reason: "too-many-values"},
 		"more attributes than the limit":      {subject: "s", attrs: wide, reason: "too-many-values"},
+		"more values in all than the limit":   {subject: "s", attrs: map[string][]string{"a": many[1:], "b": many[1:], "c": {"1"}}, reason: "too-many-values"},
 		"a value over the limit":              {subject: "s", attrs: map[string][]string{"a": {long}}, reason: "value-too-long"},
 		"a name over the limit":               {subject: "s", attrs: map[string][]string{long: {"a"}}, reason: "value-too-long"},
 		"a value with a NUL":                  {subject: "s", attrs: map[string][]string{"a": {"x\x00y"}}, reason: "characters"},
@@ -113,7 +114,7 @@ func TestAllNineHundredGroupsAreKept(t *testing.T) {
 	for i := range groups {
 		groups[i] = fmt.Sprint("team-", i)
 	}
-	attrs := map[string][]string{"groups": groups}
+	attrs := map[string][]string{"groups": groups, "mail": {"a@example.com"}, "name": {"A"}}
 	id, err := claims.Mapping{Groups: "groups"}.Identity("corp", "s", attrs)
 	if err != nil || !cmp.Equal(id.Groups, groups) {
 		t.Fatalf("%d groups: %v", len(id.Groups), err)
