@@ -1,0 +1,129 @@
+package devaws
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rolecall/rolecall/broker/iam"
+	"github.com/rolecall/rolecall/broker/stswire"
+	"github.com/rolecall/rolecall/config/secret"
+)
+
+// caller is who signed a request.
+type caller struct {
+	partition, account string
+	arn                string // as GetCallerIdentity says it
+	principal          string // aws:PrincipalArn: the user, or the role of a session
+	id                 string // AIDA... of a user, AROA... of a session's role
+	userID             string // aws:userid
+	username           string // of a user
+	tags               []iam.Tag
+	session            *session // nil for a user
+}
+
+func (c caller) root() string { return "arn:" + c.partition + ":iam::" + c.account + ":root" }
+
+// secret finds the secret of an access key for the verifier, in STS's order:
+// known, token bound to the key, not expired.
+func (a *AWS) secret(_ context.Context, key, token string) (secret.String, error) {
+	invalid := stswire.Fail("InvalidClientTokenId", "The security token included in the request is invalid.")
+	if u, ok := a.users[key]; ok {
+		if token != "" {
+			return secret.String{}, invalid
+		}
+		return u.SecretAccessKey, nil
+	}
+	s, ok := a.sessions.get(key)
+	if !ok || !s.SessionToken.Equal(secret.New(token)) {
+		return secret.String{}, invalid
+	}
+	if !a.now().Before(s.Expires) {
+		return secret.String{}, stswire.Fail("ExpiredToken", "The security token included in the request is expired")
+	}
+	return s.SecretAccessKey, nil
+}
+
+// caller is who has an access key whose signature was verified.
+func (a *AWS) caller(key string) (caller, bool) {
+	if u, ok := a.users[key]; ok {
+		return caller{
+			partition: u.partition, account: u.account, arn: u.ARN, principal: u.ARN,
+			id: u.id, userID: u.id, username: u.name, tags: u.Tags,
+		}, true
+	}
+	s, ok := a.sessions.get(key)
+	if !ok {
+		return caller{}, false
+	}
+	return caller{
+		partition: s.role.ARN.Partition, account: s.role.ARN.Account, arn: s.AssumedRoleARN, principal: s.role.ARN.String(),
+		id: s.role.id, userID: s.role.id + ":" + s.name, tags: overlay(s.role.Tags, s.tags), session: s,
+	}, true
+}
+
+// overlay is base with the tags of top put over it; keys compare without case.
+func overlay(base, top []iam.Tag) []iam.Tag {
+	out := append([]iam.Tag(nil), top...)
+	for _, t := range base {
+		if _, hidden := tagValue(top, t.Key); !hidden {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func tagValue(tags []iam.Tag, key string) (string, bool) {
+	for _, t := range tags {
+		if strings.EqualFold(t.Key, key) {
+			return t.Value, true
+		}
+	}
+	return "", false
+}
+
+// contextKeys are the condition keys of an AssumeRole call.
+func (a *AWS) contextKeys(r *http.Request, region string, who caller, op stswire.AssumeRole, sourceIdentity string) keys {
+	now := a.now().UTC()
+	k := keys{
+		"aws:principalarn":       {who.principal},
+		"aws:principalaccount":   {who.account},
+		"aws:principaltype":      {"User"},
+		"aws:userid":             {who.userID},
+		"aws:currenttime":        {now.Format(time.RFC3339)},
+		"aws:epochtime":          {strconv.FormatInt(now.Unix(), 10)},
+		"aws:securetransport":    {strconv.FormatBool(r.TLS != nil)},
+		"sts:rolesessionname":    {op.RoleSessionName},
+		"sts:transitivetagkeys":  op.TransitiveTagKeys,
+		"aws:principalisservice": {"false"},
+	}
+	set := func(key, value string) {
+		if value != "" {
+			k[key] = []string{value}
+		}
+	}
+	set("sts:externalid", op.ExternalID)
+	set("sts:sourceidentity", sourceIdentity)
+	set("aws:username", who.username)
+	set("aws:requestedregion", region)
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		set("aws:sourceip", host)
+	}
+	for _, t := range op.Tags {
+		k["aws:requesttag/"+strings.ToLower(t.Key)] = []string{t.Value}
+		k["aws:tagkeys"] = append(k["aws:tagkeys"], t.Key)
+	}
+	for _, t := range who.tags {
+		k["aws:principaltag/"+strings.ToLower(t.Key)] = []string{t.Value}
+	}
+	if s := who.session; s != nil {
+		k["aws:principaltype"] = []string{"AssumedRole"}
+		k["aws:multifactorauthpresent"] = []string{"false"}
+		k["aws:tokenissuetime"] = []string{s.issued.UTC().Format(time.RFC3339)}
+		set("aws:sourceidentity", s.sourceIdentity)
+	}
+	return k
+}

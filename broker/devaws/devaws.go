@@ -1,0 +1,168 @@
+// Package devaws is a stand-in for AWS over real HTTP, for development and
+// tests: the STS query API with SigV4, trust policies, session tags and
+// durations; and the console's federation endpoint with a page that shows who
+// signed in. Stock AWS SDKs and the CLI talk to it by an endpoint override.
+//
+//	POST /, GET /?Action=...                STS: AssumeRole, GetCallerIdentity
+//	     /federation?Action=getSigninToken  credentials -> a sign-in token, once, 15 min
+//	GET  /federation?Action=login           sign-in token -> cookie, 303 to the console
+//	GET  /console/...                       who is signed in
+//	GET  /                                  what this is
+//
+// Everything is in memory and bounded. What is allowed to a caller by policies
+// of its own account is not modelled: its IAM policies allow everything, only
+// the role's trust policy decides. Session policies are checked for syntax and
+// size and change nothing. MFA devices do not exist.
+package devaws
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+	"time"
+
+	"github.com/rolecall/rolecall/broker/iam"
+	"github.com/rolecall/rolecall/broker/stswire"
+	"github.com/rolecall/rolecall/config/secret"
+)
+
+// Account is an AWS account.
+type Account struct{ ID, Name string }
+
+// Role is an IAM role.
+type Role struct {
+	ARN   iam.RoleARN
+	Trust string // the trust policy, as JSON
+	// MaxSessionDuration is 1 h to 12 h; zero is 1 h.
+	MaxSessionDuration time.Duration
+	Tags               []iam.Tag
+}
+
+// User is an IAM user with a long-term key.
+type User struct {
+	ARN             string // arn:aws:iam::ACCOUNT:user/NAME
+	AccessKeyID     string // AKIA...
+	SecretAccessKey secret.String
+	Tags            []iam.Tag
+}
+
+// Config is what exists in this AWS.
+type Config struct {
+	// URL is the origin it is served at, like http://127.0.0.1:8401.
+	URL      string
+	Accounts []Account
+	Roles    []Role
+	Users    []User
+	Now      func() time.Time // time.Now where nil
+	Log      *slog.Logger     // silent where nil
+}
+
+// AWS is the stand-in; it is an http.Handler.
+type AWS struct {
+	origin   *url.URL
+	accounts map[string]Account
+	roles    map[iam.RoleARN]*role
+	users    map[string]*user // by access key
+	verifier stswire.Verifier
+	sessions *sessions
+	signins  *signins
+	pages    http.Handler
+	now      func() time.Time
+	log      *slog.Logger
+}
+
+type role struct {
+	Role
+	id    string
+	trust *trust
+}
+
+type user struct {
+	User
+	id, name, partition, account string
+}
+
+// New checks the configuration, the trust policies above all, and returns all
+// that is wrong with it.
+func New(cfg Config) (*AWS, error) {
+	a := &AWS{
+		accounts: map[string]Account{}, roles: map[iam.RoleARN]*role{}, users: map[string]*user{},
+		now: cfg.Now, log: cfg.Log,
+	}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	origin, err := url.Parse(cfg.URL)
+	if err != nil || origin.Host == "" || origin.Scheme != "http" && origin.Scheme != "https" || origin.Path != "" || origin.RawQuery != "" {
+		return nil, fmt.Errorf("devaws: URL %q: want an origin like http://127.0.0.1:8401", cfg.URL)
+	}
+	a.origin = origin
+	var faults []error
+	for _, account := range cfg.Accounts {
+		if !iam.ValidAccountID(account.ID) {
+			faults = append(faults, fmt.Errorf("account %q: want 12 digits", account.ID))
+		}
+		a.accounts[account.ID] = account
+	}
+	for _, r := range cfg.Roles {
+		faults = append(faults, a.addRole(r))
+	}
+	for _, u := range cfg.Users {
+		faults = append(faults, a.addUser(u))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, fmt.Errorf("devaws: %w", err)
+	}
+	a.sessions, a.signins = newSessions(a.now), newSignins(a.now)
+	a.verifier = stswire.Verifier{Now: a.now, Secret: a.secret}
+	a.pages = a.routes()
+	return a, nil
+}
+
+func (a *AWS) addRole(r Role) error {
+	if _, ok := a.accounts[r.ARN.Account]; !ok {
+		return fmt.Errorf("role %s: its account is not among the accounts", r.ARN)
+	}
+	if r.MaxSessionDuration == 0 {
+		r.MaxSessionDuration = time.Hour
+	}
+	if r.MaxSessionDuration < time.Hour || r.MaxSessionDuration > iam.MaxDuration {
+		return fmt.Errorf("role %s: MaxSessionDuration %s: want 1h to 12h", r.ARN, r.MaxSessionDuration)
+	}
+	parsed, err := parseTrust(r.Trust)
+	if err != nil {
+		return fmt.Errorf("role %s: trust policy: %w", r.ARN, err)
+	}
+	for other := range a.roles { // role names are unique in an account, whatever their path
+		if other.Account == r.ARN.Account && other.Name == r.ARN.Name {
+			return fmt.Errorf("role %s: the account has a role of this name already", r.ARN)
+		}
+	}
+	a.roles[r.ARN] = &role{Role: r, id: uniqueID("AROA", r.ARN.String()), trust: parsed}
+	return nil
+}
+
+var userARN = regexp.MustCompile(`^arn:(aws|aws-us-gov|aws-cn):iam::([0-9]{12}):user/(?:[\x21-\x7e]+/)?([A-Za-z0-9_+=,.@-]{1,64})$`)
+
+func (a *AWS) addUser(u User) error {
+	m := userARN.FindStringSubmatch(u.ARN)
+	if m == nil {
+		return fmt.Errorf("user %q: want arn:aws:iam::ACCOUNT:user/NAME", u.ARN)
+	}
+	if !accessKeyID.MatchString(u.AccessKeyID) || u.SecretAccessKey.IsZero() {
+		return fmt.Errorf("user %s: want an access key of 16 to 128 letters and digits, and its secret", u.ARN)
+	}
+	if _, taken := a.users[u.AccessKeyID]; taken {
+		return fmt.Errorf("user %s: its access key is another user's too", u.ARN)
+	}
+	a.users[u.AccessKeyID] = &user{User: u, id: uniqueID("AIDA", u.ARN), partition: m[1], account: m[2], name: m[3]}
+	return nil
+}
+
+var accessKeyID = regexp.MustCompile(`^[A-Z0-9]{16,128}$`)
