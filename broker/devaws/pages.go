@@ -110,7 +110,7 @@ func (a *AWS) console(w http.ResponseWriter, r *http.Request) {
 		Issuer: found.issuer, IssuerSay: hostOf(found.issuer),
 	}
 	service, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/console"), "/"), "/")
-	if slug.MatchString(service) {
+	if slug.MatchString(service) && service != "console" {
 		page.Service = service
 	}
 	if !slug.MatchString(page.Region) {
