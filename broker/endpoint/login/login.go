@@ -1,0 +1,136 @@
+// Package login is where people choose how to sign in, and where they sign out:
+//
+//	GET  /login    choose a provider; ?provider= fills one button, ?return_to= is where to go
+//	               on to, ?fresh=1 asks the provider to see the person again
+//	GET  /logout   signed out; or, with a session, the question whether to
+//	POST /logout   the session ends on the server, the cookie goes
+//
+// States of the sign-in page: all providers alike -> one filled button (the only
+// one, the one asked for, the one used last) with the others folded away; a
+// provider that is not here is one line above the choice.
+package login
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/endpoint"
+	"github.com/rolecall/rolecall/broker/endpoint/page"
+)
+
+// Service is the part of broker.Broker that signing in and out needs.
+type Service interface {
+	SignInProviders() []broker.ProviderInfo
+	SignOut(ctx context.Context, origin broker.Origin, token string) error
+}
+
+// Pages renders what this endpoint shows.
+type Pages interface {
+	SignIn(w http.ResponseWriter, r *http.Request, view page.SignIn) error
+	SignedOut(w http.ResponseWriter, r *http.Request, view page.SignedOut) error
+}
+
+// Endpoint serves /login and /logout.
+type Endpoint struct {
+	Service Service
+	Pages   Pages
+	Cookies endpoint.Cookies
+}
+
+// Mount implements endpoint.Mounter.
+func (e Endpoint) Mount(mux *endpoint.Mux) {
+	mux.Page("GET /login", e.choose)
+	mux.Page("GET /logout", e.signedOut)
+	mux.Page("POST /logout", e.signOut)
+}
+
+func (e Endpoint) choose(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	back := returnTo(query.Get("return_to"))
+	view := page.SignIn{Role: roleIn(back), Program: strings.HasPrefix(back, "/oauth2/")}
+
+	asked := query.Get("provider")
+	wanted, last := asked, e.Cookies.LastProvider(r)
+	if wanted == "" {
+		wanted = last
+	}
+	providers := e.Service.SignInProviders()
+	for _, p := range providers {
+		shown := page.Provider{Name: p.Name, Label: p.Label, Host: p.Host, URL: begin(p, back, query.Get("fresh") == "1")}
+		if view.Main == nil && (p.Name == wanted || len(providers) == 1) {
+			view.Main, view.Last = &shown, p.Name == last
+			continue
+		}
+		view.Others = append(view.Others, shown)
+	}
+	if asked != "" && (view.Main == nil || view.Main.Name != asked) {
+		view.Fault = "There is no provider of that name here. Choose one below."
+	}
+	return e.Pages.SignIn(w, r, view)
+}
+
+// begin is the address that begins a sign-in at p.
+func begin(p broker.ProviderInfo, back string, fresh bool) string {
+	query := url.Values{}
+	if back != "/" {
+		query.Set("return_to", back)
+	}
+	if fresh {
+		query.Set("fresh", "1")
+	}
+	address := "/" + url.PathEscape(p.Type) + "/" + url.PathEscape(p.Name) + "/login"
+	if len(query) > 0 {
+		address += "?" + query.Encode()
+	}
+	return address
+}
+
+// returnTo is a path of ours to go on to; the pages of signing in and out are none.
+func returnTo(s string) string {
+	back := endpoint.LocalPath(s)
+	if path, _, _ := strings.Cut(back, "?"); path == "/login" || path == "/logout" {
+		return "/"
+	}
+	return back
+}
+
+// roleRef is what the page repeats of a link: nothing that could read as a message.
+var roleRef = regexp.MustCompile(`^[\w+=,.@-]{1,64}/[\w+=,.@-]{1,64}$`)
+
+// roleIn is the role that the person goes on to, "" if it is another page.
+func roleIn(back string) string {
+	u, err := url.Parse(back)
+	if err != nil || (u.Path != "/console" && u.Path != "/keys") {
+		return ""
+	}
+	if ref := u.Query().Get("role"); roleRef.MatchString(ref) {
+		return ref
+	}
+	return ""
+}
+
+func (e Endpoint) signedOut(w http.ResponseWriter, r *http.Request) error {
+	return e.Pages.SignedOut(w, r, page.SignedOut{Asks: e.Cookies.Session(r) != ""})
+}
+
+func (e Endpoint) signOut(w http.ResponseWriter, r *http.Request) error {
+	endpoint.NoStore(w)
+	if token := e.Cookies.Session(r); token != "" {
+		if err := endpoint.ParseForm(r); err != nil {
+			return err
+		}
+		if err := e.Cookies.CheckCSRF(r); err != nil {
+			return err
+		}
+		if err := e.Service.SignOut(r.Context(), endpoint.Origin(r), token); err != nil {
+			return err
+		}
+		e.Cookies.ClearSession(w)
+	}
+	http.Redirect(w, r, "/logout", http.StatusSeeOther)
+	return nil
+}

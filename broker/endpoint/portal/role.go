@@ -1,0 +1,199 @@
+package portal
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/endpoint"
+	"github.com/rolecall/rolecall/broker/endpoint/page"
+)
+
+// asked finds the role that a request names among those of the caller. found is
+// false where it is none of them.
+func (e Endpoint) asked(r *http.Request, caller broker.Caller) (role broker.Role, shown page.Role, found bool, err error) {
+	ref := r.FormValue("role")
+	if ref == "" {
+		return role, shown, false, broker.Fail(broker.InvalidRequest, "no_role_named", "The address names no role. Choose one from your roles.")
+	}
+	roles, err := e.Service.Roles(r.Context(), endpoint.Origin(r), caller)
+	if err != nil {
+		return role, shown, false, err
+	}
+	names := referencesOf(roles)
+	for _, candidate := range roles {
+		if names.means(ref, candidate) {
+			return candidate, headOf(candidate, names), true, nil
+		}
+	}
+	return role, shown, false, nil
+}
+
+func notGranted() error {
+	return broker.Fail(broker.AccessDenied, "role_not_granted", "No role of that name is yours. Your roles are on the first page; a role that you expect there is missing from the policy.")
+}
+
+func headOf(role broker.Role, names references) page.Role {
+	return page.Role{
+		AccountID: role.AccountID, AccountName: accountName(role), Name: role.ARN.Name, Ref: names.ref(role),
+		Grant: role.Grant, Duration: role.Duration, MaxDuration: role.MaxDuration, Console: role.Console,
+		Withheld: role.Withheld, StepUp: role.StepUp,
+	}
+}
+
+// signInAgain is where a fresh sign-in begins that comes back to a page of the role.
+func signInAgain(caller broker.Caller, path, ref string) string {
+	return "/login?" + url.Values{"fresh": {"1"}, "provider": {caller.Identity.Provider}, "return_to": {page.RoleURL(path, ref)}}.Encode()
+}
+
+func (e Endpoint) consolePage(w http.ResponseWriter, r *http.Request, caller broker.Caller) error {
+	role, shown, found, err := e.asked(r, caller)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return notGranted()
+	}
+	return e.showConsole(w, r, caller, role, shown)
+}
+
+func (e Endpoint) showConsole(w http.ResponseWriter, r *http.Request, caller broker.Caller, role broker.Role, shown page.Role) error {
+	service, region := r.FormValue("service"), r.FormValue("region")
+	link := e.URL + page.RoleURL("/console", shown.Ref)
+	if serviceShape.MatchString(service) {
+		link += "&service=" + url.QueryEscape(service)
+	}
+	if regionShape.MatchString(region) {
+		link += "&region=" + url.QueryEscape(region)
+	} else {
+		region = ""
+	}
+	endpoint.AllowFormAction(w, e.ConsoleOrigins...)
+	return e.Pages.Console(w, r, page.Console{
+		Person: e.person(caller), Role: shown, Link: link, SignInURL: signInAgain(caller, "/console", shown.Ref),
+		Services: services(service), Regions: regions(role.ARN.Partition, region, e.Region),
+	})
+}
+
+// openConsole sends the browser to an address that signs it in to the AWS
+// console. It stands in the Location header only.
+func (e Endpoint) openConsole(w http.ResponseWriter, r *http.Request, caller broker.Caller) error {
+	role, shown, found, err := e.asked(r, caller)
+	if err != nil {
+		return err
+	}
+	console, err := e.Service.Console(r.Context(), endpoint.Origin(r), caller, broker.ConsoleOrder{
+		Role: orderRef(r, role, found), Service: r.PostFormValue("service"), Region: r.PostFormValue("region"),
+	})
+	if stepUp(err, &shown) && found {
+		return e.showConsole(w, r, caller, role, shown)
+	}
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	http.Redirect(w, r, console.URL.Reveal(), http.StatusSeeOther)
+	return nil
+}
+
+func (e Endpoint) keysPage(w http.ResponseWriter, r *http.Request, caller broker.Caller) error {
+	_, shown, found, err := e.asked(r, caller)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return notGranted()
+	}
+	return e.showKeys(w, r, caller, shown, nil)
+}
+
+func (e Endpoint) showKeys(w http.ResponseWriter, r *http.Request, caller broker.Caller, shown page.Role, issued *page.Issued) error {
+	return e.Pages.Keys(w, r, page.Keys{
+		Person: e.person(caller), Role: shown, Durations: durations(shown.Duration, shown.MaxDuration),
+		Issued: issued, SignInURL: signInAgain(caller, "/keys", shown.Ref),
+	})
+}
+
+func (e Endpoint) makeKeys(w http.ResponseWriter, r *http.Request, caller broker.Caller) error {
+	role, shown, found, err := e.asked(r, caller)
+	if err != nil {
+		return err
+	}
+	asked := r.PostFormValue("duration")
+	vended, err := e.Service.Vend(r.Context(), endpoint.Origin(r), caller, broker.Order{Role: orderRef(r, role, found), Duration: asked})
+	if stepUp(err, &shown) && found {
+		return e.showKeys(w, r, caller, shown, nil)
+	}
+	if err != nil {
+		return err
+	}
+	if !found { // granted between the two calls
+		return broker.Fail(broker.Unavailable, "policy_changed", "The policy changed just now. Try again.")
+	}
+	if vended.Stale {
+		w.Header().Set("X-Rolecall-Stale", "1")
+	}
+	left, whole := vended.Credentials.Expires.Sub(e.Now()), role.Duration
+	if seconds, err := strconv.ParseUint(asked, 10, 32); err == nil {
+		whole = time.Duration(seconds) * time.Second
+	}
+	return e.showKeys(w, r, caller, shown, &page.Issued{
+		Credentials: vended.Credentials, Left: left, Of: max(left, whole), Region: e.Region, Stale: vended.Stale,
+	})
+}
+
+// orderRef is the role as the broker is asked for it: the ARN where the caller's
+// list has it, else the text of the request, which the broker refuses and records.
+func orderRef(r *http.Request, role broker.Role, found bool) string {
+	if found {
+		return role.ARN.String()
+	}
+	return r.PostFormValue("role")
+}
+
+// stepUp turns the refusal of an order into the state of its page.
+func stepUp(err error, shown *page.Role) bool {
+	if broker.CodeOf(err) != broker.StepUp {
+		return false
+	}
+	shown.StepUp, shown.Withheld = true, broker.Shown(err).Message
+	return true
+}
+
+// durations offers round lives of keys up to the most that the grant allows.
+func durations(usual, most time.Duration) []page.Option {
+	lives := []time.Duration{usual, most}
+	for _, d := range []time.Duration{time.Hour, 4 * time.Hour, 8 * time.Hour, 12 * time.Hour} {
+		if d < most {
+			lives = append(lives, d)
+		}
+	}
+	slices.Sort(lives)
+	var options []page.Option
+	for _, d := range slices.Compact(lives) {
+		if d <= 0 || d > most {
+			continue
+		}
+		text := inWords(d)
+		if d == most && usual < most {
+			text += ", the most"
+		}
+		options = append(options, page.Option{Value: strconv.Itoa(int(d.Seconds())), Text: text, Chosen: d == usual})
+	}
+	return options
+}
+
+func inWords(d time.Duration) string {
+	number, unit := int(d.Minutes()), "minute"
+	if d%time.Hour == 0 {
+		number, unit = int(d.Hours()), "hour"
+	}
+	if number != 1 {
+		unit += "s"
+	}
+	return fmt.Sprintf("%d %s", number, unit)
+}
