@@ -1,0 +1,176 @@
+// Package oidc is the OpenID Connect relying party: it signs people in by the
+// authorization code flow and judges tokens that programs bring. go-oidc and
+// x/oauth2 do their part; what they leave open is here:
+//
+//	json.go       strict reading: names are bytes, nothing is there twice
+//	header.go     the form of a token, before anything is parsed
+//	jwks.go       which keys count        keyset.go   how often they are fetched
+//	signature.go  which key fits which algorithm
+//	token.go      claims by type          judge.go    claims by what is right
+//	signin.go     Begin and Finish        identity.go claims become a Login
+//
+// A sign-in: Begin (state, nonce, PKCE) -> the browser -> Finish: answer judged
+// (iss, error) -> code exchanged -> ID token judged -> userinfo if needed -> Login.
+//
+// Reasons of a *idp.Rejection: malformed, too_large, header, typ, algorithm,
+// unknown_key, signature, issuer, subject, audience, azp, expired, not_yet,
+// issued_at, lifetime, nonce, auth_time, acr, at_hash (the token); state, iss,
+// access_denied, idp_error, code (the answer); userinfo, groups_overage,
+// email_unverified, require (the claims), and those of package claims.
+package oidc
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rolecall/rolecall/config"
+	"github.com/rolecall/rolecall/idp/claims"
+	"github.com/rolecall/rolecall/idp/fetch"
+)
+
+// Config is what a Provider is made of.
+type Config struct {
+	Provider config.Provider
+	// URL is the broker's own address (server.url), without a slash at the end.
+	URL string
+	// Fetch is the client for discovery, keys, tokens and userinfo.
+	Fetch *fetch.Client
+	// Now defaults to time.Now, Log to silence.
+	Now func() time.Time
+	Log *slog.Logger
+}
+
+// Provider is one configured OpenID Connect provider.
+type Provider struct {
+	config      config.Provider
+	name        string
+	redirectURI string
+	algorithms  []string
+	skew        time.Duration
+	mapping     claims.Mapping
+	require     *condition
+	discover    *discoverer
+	keys        *keySet
+	fetch       *fetch.Client
+	now         func() time.Time
+	log         *slog.Logger
+}
+
+// New judges the configuration and makes a Provider. It fetches nothing; its
+// errors are config.Faults.
+func New(c Config) (*Provider, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	section := c.Provider
+	p := &Provider{
+		config: section, name: section.Name.Value, fetch: c.Fetch, now: c.Now, log: c.Log,
+		redirectURI: strings.TrimSuffix(c.URL, "/") + "/oidc/" + section.Name.Value + "/callback",
+		mapping:     claims.Mapping{Groups: section.Groups.Claim.Value, Username: section.Username.Claim.Value},
+		skew:        section.ClockSkew,
+	}
+	if p.skew == 0 {
+		p.skew = time.Minute
+	}
+	var faults config.Faults
+	judgeSection(section, &faults)
+	p.algorithms = readAlgorithms(section, &faults)
+	p.require = compileRequire(section.Require, &faults)
+	p.discover = &discoverer{
+		issuer: section.Issuer.Value, public: section.ClientSecret.IsZero(), private: section.AllowPrivate, fetch: c.Fetch, now: c.Now,
+	}
+	source := p.discover.jwks
+	if file := section.JWKSFile; file.Value != "" {
+		source = readJWKSFile(file, &faults)
+	}
+	p.keys = newKeySet(source, section.JWKSMaxAge, c.Now, c.Log)
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// judgeSection finds what is missing or belongs to another type of provider.
+func judgeSection(c config.Provider, faults *config.Faults) {
+	at := func(t config.Text) config.Pos {
+		if t.Pos.Line == 0 {
+			return c.Pos
+		}
+		return t.Pos
+	}
+	if err := judgeURL(c.Issuer.Value, c.AllowPrivate); err != nil {
+		faults.Add(at(c.Issuer), "issuer %q %v", c.Issuer.Value, err)
+	} else if strings.Contains(c.Issuer.Value, "?") {
+		faults.Add(at(c.Issuer), "issuer %q has a query; an issuer has none", c.Issuer.Value)
+	}
+	if c.ClientID.Value == "" {
+		faults.Add(at(c.ClientID), "client_id is missing: the id under which the provider knows rolecall")
+	}
+	for name, text := range map[string]config.Text{
+		"groups": c.Groups.Attribute, "username": c.Username.Attribute, "subject": c.Subject.Attribute,
+	} {
+		if text.Value != "" {
+			faults.Add(at(text), "%s.attribute is for saml; an oidc provider has claims: use %s: {claim: %s}", name, name, text.Value)
+		}
+	}
+	if c.Subject.Claim.Value != "" && c.Subject.Claim.Value != "sub" {
+		faults.Add(at(c.Subject.Claim), "subject.claim must be sub: no other claim of an ID token is stable and unique")
+	}
+	if slices.Contains(c.Audiences, "") {
+		faults.Add(c.Pos, "audiences holds an empty value")
+	}
+	for _, scope := range c.Scopes {
+		if scope == "" || strings.ContainsAny(scope, " \t\r\n\"\\") {
+			faults.Add(c.Pos, "scope %q is not one scope", scope)
+		}
+	}
+	if c.ClockSkew < 0 || c.ClockSkew > 10*time.Minute {
+		faults.Add(c.Pos, "clock_skew %v is not between 0 and 10m", c.ClockSkew)
+	}
+	if c.JWKSMaxAge < 0 || c.JWKSMaxAge > outageLimit {
+		faults.Add(c.Pos, "jwks_max_age %v is not between 0 and 24h", c.JWKSMaxAge)
+	}
+}
+
+func readAlgorithms(c config.Provider, faults *config.Faults) []string {
+	var list []string
+	for _, alg := range c.Algorithms {
+		if !slices.Contains(knownAlgorithms(), alg.Value) {
+			faults.Add(alg.Pos, "algorithm %q is not one of %s", alg.Value, strings.Join(knownAlgorithms(), ", "))
+		}
+		list = append(list, alg.Value)
+	}
+	if len(list) == 0 {
+		return []string{"RS256", "ES256"}
+	}
+	return list
+}
+
+// readJWKSFile reads keys that are configured as a file, once.
+func readJWKSFile(file config.Text, faults *config.Faults) func(context.Context) ([]byte, http.Header, error) {
+	data, err := os.ReadFile(file.Value)
+	if err == nil {
+		_, err = readRing(data)
+	}
+	if err != nil {
+		faults.Add(file.Pos, "jwks_file: %v", err)
+	}
+	return func(context.Context) ([]byte, http.Header, error) { return data, nil, nil }
+}
+
+// Warnings are faults of the configuration that do not keep it from running.
+func (p *Provider) Warnings() config.Faults {
+	var warnings config.Faults
+	if claim := p.config.Username.Claim; claim.Value == "preferred_username" {
+		warnings.Add(claim.Pos, "provider %s: preferred_username may be changed by its owner at most providers; a user name that grants name should come from sub or a verified email", p.name)
+	}
+	return warnings
+}

@@ -1,0 +1,75 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rolecall/rolecall/idp"
+)
+
+// Verify judges a token that a program brings (token exchange): no nonce, and the
+// provider's further audiences count. A token of another issuer is
+// idp.ErrNotMine, found before anything is fetched or verified. Whether the token
+// may come twice is the caller's to ask (Login.Once).
+func (p *Provider) Verify(ctx context.Context, raw string) (idp.Login, error) {
+	token, err := split(raw, knownAlgorithms())
+	if err != nil {
+		return idp.Login{}, err
+	}
+	claims, err := readObject(token.payload)
+	if err != nil {
+		return idp.Login{}, idp.Reject("malformed", "the token's claims: %v", err)
+	}
+	if issuer, _ := claims.get("iss"); issuer.kind != kindText || issuer.text != p.config.Issuer.Value {
+		return idp.Login{}, idp.ErrNotMine
+	}
+	want := p.expect(p.now())
+	want.exchange = true
+	t, err := judge(ctx, raw, p.keys, want, nil)
+	if err != nil {
+		return idp.Login{}, err
+	}
+	return p.login(raw, t, nil, nil)
+}
+
+// Inspection asks how a token would be judged.
+type Inspection struct {
+	Token string
+	// At is the time to judge by; zero is now.
+	At time.Time
+	// Nonce judges as at sign-in; without it the token is judged as at exchange.
+	Nonce string
+}
+
+// Report is the answer, the document of `rolecalld oidc inspect`.
+type Report struct {
+	Reason   string        `json:"reason,omitempty"`
+	Detail   string        `json:"detail,omitempty"`
+	Identity *idp.Identity `json:"identity,omitempty"`
+	Steps    []Step        `json:"steps"`
+}
+
+// Inspect judges on the code path of sign-in and exchange, step by step. It never
+// makes a Login. An error says that the token could not be judged at all.
+func (p *Provider) Inspect(ctx context.Context, ask Inspection) (Report, error) {
+	if ask.At.IsZero() {
+		ask.At = p.now()
+	}
+	want := p.expect(ask.At)
+	want.nonce, want.exchange = ask.Nonce, ask.Nonce == ""
+	s := &steps{}
+	t, err := judge(ctx, ask.Token, p.keys, want, s)
+	var login idp.Login
+	if err == nil {
+		login, err = p.login(ask.Token, t, nil, s)
+	}
+	var rejection *idp.Rejection
+	switch {
+	case err == nil:
+		return Report{Identity: &login.Identity, Steps: s.list}, nil
+	case errors.As(err, &rejection):
+		return Report{Reason: rejection.Reason, Detail: rejection.Detail, Steps: s.list}, nil
+	}
+	return Report{Steps: s.list}, err
+}
