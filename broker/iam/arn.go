@@ -17,8 +17,10 @@ var partitions = map[string]bool{"aws": true, "aws-us-gov": true, "aws-cn": true
 
 var (
 	accountID = regexp.MustCompile(`^[0-9]{12}$`)
-	rolePath  = regexp.MustCompile(`^/([\x21-\x7e]+/)?$`)
-	roleName  = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,64}$`)
+	// IAM takes every printable character in a path. Only those of names are taken
+	// here: the others mean something to policies, shells, URLs or lists of ARNs.
+	rolePath = regexp.MustCompile(`^/([A-Za-z0-9_+=,.@-]+/)*$`)
+	roleName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,64}$`)
 )
 
 // ErrBadARN marks text that is not the ARN of an IAM role.
@@ -35,7 +37,7 @@ type RoleARN struct {
 
 // ParseRoleARN reads a role ARN strictly; wildcards are refused.
 func ParseRoleARN(s string) (RoleARN, error) {
-	bad := func(why string) (RoleARN, error) { return RoleARN{}, fmt.Errorf("%q: %w: %s", s, ErrBadARN, why) }
+	bad := func(why string) (RoleARN, error) { return RoleARN{}, fmt.Errorf("%q: %w: %s", clip(s), ErrBadARN, why) }
 	if len(s) < 20 || len(s) > 2048 {
 		return bad("an ARN has 20 to 2048 characters")
 	}
@@ -55,13 +57,22 @@ func ParseRoleARN(s string) (RoleARN, error) {
 	}
 	cut := strings.LastIndexByte(full, '/')
 	path, name := "/"+full[:cut+1], full[cut+1:]
-	if !rolePath.MatchString(path) || len(path) > 512 || strings.ContainsAny(path, "*?") {
-		return bad("the path has characters that IAM does not allow")
+	if !rolePath.MatchString(path) || len(path) > 512 || strings.Contains(path, "/./") || strings.Contains(path, "/../") {
+		return bad("a path is at most 512 characters, its parts A-Z a-z 0-9 _+=,.@- and neither empty nor dots")
 	}
 	if !roleName.MatchString(name) {
 		return bad("a role's name is 1 to 64 characters of A-Z a-z 0-9 _+=,.@-")
 	}
 	return RoleARN{Partition: parts[1], Account: parts[4], Path: path, Name: name}, nil
+}
+
+// clip bounds a text that an error repeats.
+func clip(s string) string {
+	const most = 128
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "..."
 }
 
 // String gives the ARN.

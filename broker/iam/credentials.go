@@ -2,6 +2,7 @@ package iam
 
 import (
 	"encoding/json"
+	"log/slog"
 	"time"
 
 	"github.com/rolecall/rolecall/config/secret"
@@ -49,6 +50,9 @@ func (d ProcessDocument) String() string { return "credentials " + d.AccessKeyID
 
 // GoString implements fmt.GoStringer.
 func (d ProcessDocument) GoString() string { return d.String() }
+
+// LogValue implements slog.LogValuer, which a JSON handler asks before it marshals.
+func (d ProcessDocument) LogValue() slog.Value { return slog.StringValue(d.String()) }
 
 // JSON is the document as one line.
 func (d ProcessDocument) JSON() ([]byte, error) { return json.Marshal(d) }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // Bounds of STS, in characters and durations.
@@ -23,6 +25,7 @@ const (
 
 var (
 	nameShape = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{2,64}$`)
+	derived   = regexp.MustCompile(`(?i)-[a-z2-7]{12}$`)
 	notName   = regexp.MustCompile(`[^A-Za-z0-9_+=,.@-]+`)
 	tagShape  = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 )
@@ -31,21 +34,23 @@ var (
 var ErrBadTag = errors.New("not a session tag that STS accepts")
 
 // ValidName reports whether s can be a RoleSessionName or a SourceIdentity as it is.
-func ValidName(s string) bool {
-	return nameShape.MatchString(s) && !strings.HasPrefix(strings.ToLower(s), "aws:")
-}
+func ValidName(s string) bool { return nameShape.MatchString(s) }
 
 // FitName gives want where it is a name that STS accepts and taken is false;
 // otherwise a readable head, "-" and 12 base32 characters of SHA-256 over
 // provider and subject, at most limit characters, so that two subjects never
 // share a name. limit is 64, or 32 for GetFederationToken.
+//
+// A want that itself ends like such a name is not given as it is either: whoever
+// picks a user name could pick the name made for somebody else.
 func FitName(want, provider, subject string, limit int, taken bool) string {
-	if !taken && len(want) <= limit && ValidName(want) {
+	limit = min(max(limit, 16), maxName)
+	if !taken && len(want) <= limit && ValidName(want) && !derived.MatchString(want) {
 		return want
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d:%s%s", len(provider), provider, subject))
 	tail := "-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:12])
-	head := notName.ReplaceAllString(want, "-")
+	head := notName.ReplaceAllString(norm.NFC.String(want[:min(len(want), 4*maxName)]), "-")
 	head = strings.Trim(head[:min(len(head), limit-len(tail))], "-")
 	if head == "" {
 		head = "x"
@@ -57,15 +62,15 @@ func FitName(want, provider, subject string, limit int, taken bool) string {
 func CheckTag(key, value string) error {
 	switch {
 	case key == "" || utf8.RuneCountInString(key) > 128:
-		return fmt.Errorf("%w: key %q: a key has 1 to 128 characters", ErrBadTag, key)
-	case utf8.RuneCountInString(value) > 256:
-		return fmt.Errorf("%w: %s: a value has at most 256 characters", ErrBadTag, key)
+		return fmt.Errorf("%w: key %q: a key has 1 to 128 characters", ErrBadTag, clip(key))
 	case strings.HasPrefix(strings.ToLower(key), "aws:"):
 		return fmt.Errorf("%w: key %q: the prefix aws: is AWS's own", ErrBadTag, key)
 	case !tagShape.MatchString(key):
 		return fmt.Errorf("%w: key %q: letters, digits, space and _.:/=+-@ only", ErrBadTag, key)
+	case utf8.RuneCountInString(value) > 256:
+		return fmt.Errorf("%w: %q: a value has at most 256 characters", ErrBadTag, key)
 	case !tagShape.MatchString(value):
-		return fmt.Errorf("%w: %s: the value has a character other than letters, digits, space and _.:/=+-@", ErrBadTag, key)
+		return fmt.Errorf("%w: %q: the value has a character other than letters, digits, space and _.:/=+-@", ErrBadTag, key)
 	}
 	return nil
 }
