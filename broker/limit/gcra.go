@@ -1,0 +1,34 @@
+package limit
+
+import (
+	"time"
+
+	"github.com/rolecall/rolecall/config"
+)
+
+// Decision is the answer to one request.
+type Decision struct {
+	Allowed bool
+	// Remaining is how many more would be allowed at this instant.
+	Remaining int
+	// RetryAfter is, where it was refused, when one will be allowed again.
+	RetryAfter time.Duration
+}
+
+// GCRA is the generic cell rate algorithm: rate.Events at once, then one each
+// rate.Period/rate.Events. Its whole state is one instant, the theoretical arrival
+// time; the zero instant is nobody seen yet. A refused request costs nothing, so
+// whoever keeps hammering does not push the end of the wait away.
+func GCRA(arrival, now time.Time, rate config.Rate) (time.Time, Decision) {
+	interval := rate.Period / time.Duration(rate.Events)
+	burst := interval * time.Duration(rate.Events)
+	if arrival.Before(now) {
+		arrival = now
+	}
+	next := arrival.Add(interval)
+	room := burst - next.Sub(now)
+	if room < 0 {
+		return arrival, Decision{RetryAfter: -room}
+	}
+	return next, Decision{Allowed: true, Remaining: int(room / interval)}
+}

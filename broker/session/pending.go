@@ -1,0 +1,59 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+)
+
+// Bounds on what a sign-in that nobody has finished yet may occupy.
+const (
+	maxReturnTo    = 8 << 10
+	maxPendingData = 64 << 10
+)
+
+// Pending is a sign-in that is under way at a provider.
+type Pending struct {
+	Provider string `json:"provider"`
+	// ReturnTo is where the person was going, a path of ours.
+	ReturnTo string `json:"return_to,omitempty"`
+	// Data is the provider's own, opaque here.
+	Data []byte `json:"data,omitempty"`
+	// Browser is the value of the state cookie; the store gets its hash only, and
+	// Take does not give it back.
+	Browser string `json:"-"`
+}
+
+// Keep remembers a sign-in under a handle from NewHandle for ten minutes. The
+// provider's Begin needs the handle before its data exist, hence two steps.
+func (s *Sessions) Keep(ctx context.Context, handle string, p Pending) error {
+	switch {
+	case !IsHandle(handle), !IsHandle(p.Browser):
+		return fmt.Errorf("keep a pending sign-in: handle and browser must come from NewHandle")
+	case len(p.ReturnTo) > maxReturnTo, len(p.Data) > maxPendingData:
+		return fmt.Errorf("keep a pending sign-in: %d bytes of return address and %d of data; at most %d and %d",
+			len(p.ReturnTo), len(p.Data), maxReturnTo, maxPendingData)
+	}
+	data, err := json.Marshal(p)
+	if err != nil {
+		return fmt.Errorf("encode a pending sign-in: %w", err)
+	}
+	return s.cfg.Store.PutPending(ctx, hash(handle), hash(p.Browser), data, s.cfg.Now().Add(pendingLife))
+}
+
+// Take gives a pending sign-in once, and only to the browser that began it:
+// asking with a wrong browser neither gives nor spends it.
+func (s *Sessions) Take(ctx context.Context, handle, browser string) (Pending, error) {
+	if !IsHandle(handle) || !IsHandle(browser) {
+		return Pending{}, fmt.Errorf("pending sign-in: malformed: %w", ErrNotFound)
+	}
+	data, err := s.cfg.Store.TakePending(ctx, hash(handle), hash(browser), s.cfg.Now())
+	if err != nil {
+		return Pending{}, fmt.Errorf("pending sign-in: %w", err)
+	}
+	var p Pending
+	if err := json.Unmarshal(data, &p); err != nil {
+		return Pending{}, fmt.Errorf("pending sign-in: the store's data cannot be read: %w", err)
+	}
+	return p, nil
+}

@@ -1,0 +1,97 @@
+package session
+
+import (
+	"context"
+	"time"
+)
+
+// Row is what a store keeps of a session, a code or a family: what it must find
+// and compare, and the rest as bytes that it does not read.
+type Row struct {
+	// ID is the public id; of a code, that of the family that it will make.
+	ID string
+	// Session is the browser session that a code or family came from, "" for none.
+	Session  string
+	Provider string
+	Subject  string
+	Expires  time.Time
+	// Keep is, of a code, until when its use must be remembered; at least Expires.
+	Keep time.Time
+	// Seen is, of a session, its last request.
+	Seen time.Time
+	Data []byte
+}
+
+// TokenRow is what a store keeps of an access or refresh token.
+type TokenRow struct {
+	Hash       Hash
+	Refresh    bool
+	Thumbprint string // "" or of the DPoP key that it is bound to
+	// Used is set when a refresh token has been rotated.
+	Used    bool
+	Expires time.Time
+}
+
+// Store keeps everything of this package. Each method is atomic and has taken
+// effect durably when it returns nil; an error that is neither ErrNotFound nor
+// ErrReused leaves open whether it has. Rows are judged by the times given, not
+// by a clock of the store.
+type Store interface {
+	SessionStore
+	SignInStore
+	TokenStore
+	PeopleStore
+}
+
+// SessionStore keeps browser sessions.
+type SessionStore interface {
+	PutSession(ctx context.Context, token Hash, row Row) error
+	// SessionByToken and SessionByID give ErrNotFound for none; age is the caller's to judge.
+	SessionByToken(ctx context.Context, token Hash) (Row, error)
+	SessionByID(ctx context.Context, id string) (Row, error)
+	// TouchSession moves Seen forward, never back; an absent session is no error.
+	TouchSession(ctx context.Context, id string, seen time.Time) error
+	// EndSession removes a session with its consents and codes and ends its
+	// families; an absent session is no error, and its families end all the same.
+	EndSession(ctx context.Context, id string) error
+}
+
+// SignInStore keeps what a sign-in or an authorization leaves for its next step.
+type SignInStore interface {
+	PutPending(ctx context.Context, handle, browser Hash, data []byte, expires time.Time) error
+	// TakePending removes and gives a row whose handle and browser are both right
+	// and which has not expired; else ErrNotFound, and the row stays.
+	TakePending(ctx context.Context, handle, browser Hash, now time.Time) ([]byte, error)
+	PutCode(ctx context.Context, code Hash, row Row) error
+	// TakeCode gives a row the first time. The second time it ends the family with
+	// the row's ID, made or not, and gives ErrReused with the ID alone. Expired and
+	// never taken is ErrNotFound.
+	TakeCode(ctx context.Context, code Hash, now time.Time) (Row, error)
+}
+
+// TokenStore keeps families of tokens.
+type TokenStore interface {
+	// PutFamily makes a family with its first tokens; ErrNotFound where the session
+	// that it names is gone or the family was ended before it was made.
+	PutFamily(ctx context.Context, row Row, tokens []TokenRow) error
+	// FindToken gives a token, used or not, of a family that has not been ended.
+	FindToken(ctx context.Context, token Hash) (TokenRow, Row, error)
+	// Rotate marks a refresh token used and adds its successors. Where it was used
+	// before, the family is ended and the answer is ErrReused; ErrNotFound where
+	// token or family is gone.
+	Rotate(ctx context.Context, old Hash, next []TokenRow) error
+	// EndFamily removes the tokens of a family for good; its id cannot be used
+	// again. An absent one is no error.
+	EndFamily(ctx context.Context, id string) error
+}
+
+// PeopleStore keeps what belongs to people rather than to one sign-in.
+type PeopleStore interface {
+	// EndSubject is EndSession for all sessions and families of one subject.
+	EndSubject(ctx context.Context, provider, subject string) error
+	// ClaimName gives a name to whoever asks first and reports whether it is theirs.
+	ClaimName(ctx context.Context, name, provider, subject string) (bool, error)
+	// PutConsent gives ErrNotFound where the session is gone.
+	PutConsent(ctx context.Context, session, client string) error
+	HasConsent(ctx context.Context, session, client string) (bool, error)
+}
