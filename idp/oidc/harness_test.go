@@ -37,7 +37,9 @@ func (c *clock) add(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-func text(s string) config.Text { return config.Text{Value: s, Pos: config.Pos{File: "f.yaml", Line: 7}} }
+func text(s string) config.Text {
+	return config.Text{Value: s, Pos: config.Pos{File: "f.yaml", Line: 7}}
+}
 
 // party is a relying party, its provider on loopback and the clock of both.
 type party struct {
