@@ -24,17 +24,30 @@ const (
 )
 
 var (
-	nameShape = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{2,64}$`)
-	derived   = regexp.MustCompile(`(?i)-[a-z2-7]{12}$`)
-	notName   = regexp.MustCompile(`[^A-Za-z0-9_+=,.@-]+`)
-	tagShape  = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
+	derived  = regexp.MustCompile(`(?i)-[a-z2-7]{12}$`)
+	notName  = regexp.MustCompile(`[^A-Za-z0-9_+=,.@-]+`)
+	tagShape = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 )
 
 // ErrBadTag marks a session tag that STS would refuse.
 var ErrBadTag = errors.New("not a session tag that STS accepts")
 
 // ValidName reports whether s can be a RoleSessionName or a SourceIdentity as it is.
-func ValidName(s string) bool { return nameShape.MatchString(s) }
+func ValidName(s string) bool {
+	if len(s) < 2 || len(s) > maxName {
+		return false
+	}
+	for i := range len(s) {
+		if !nameByte(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func nameByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("_+=,.@-", c) >= 0
+}
 
 // FitName gives want where it is a name that STS accepts and taken is false;
 // otherwise a readable head, "-" and 12 base32 characters of SHA-256 over
@@ -45,7 +58,7 @@ func ValidName(s string) bool { return nameShape.MatchString(s) }
 // picks a user name could pick the name made for somebody else.
 func FitName(want, provider, subject string, limit int, taken bool) string {
 	limit = min(max(limit, 16), maxName)
-	if !taken && len(want) <= limit && ValidName(want) && !derived.MatchString(want) {
+	if !taken && len(want) <= limit && ValidName(want) && !looksDerived(want) {
 		return want
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d:%s%s", len(provider), provider, subject))
@@ -56,6 +69,12 @@ func FitName(want, provider, subject string, limit int, taken bool) string {
 		head = "x"
 	}
 	return head + tail
+}
+
+// looksDerived reports whether a name ends like one that FitName makes.
+func looksDerived(name string) bool {
+	const tail = 13
+	return len(name) >= tail && name[len(name)-tail] == '-' && derived.MatchString(name[len(name)-tail:])
 }
 
 // CheckTag refuses a session tag that STS would refuse.
