@@ -1,8 +1,23 @@
 // Package config is all that an operator may write, as data. Load decodes one
 // YAML file strictly: an unknown key, a wrong type or a missing value is a Fault
-// with file:line, and all faults are reported together. Defaults are filled in
-// by one function (defaults.go) and described in docs/configuration.md and in
-// the JSON Schema, both generated from these structs.
+// with file:line, and all faults are reported together.
+//
+// The structs are the one source of truth; their tags say what a key is:
+//
+//	yaml      the key; "-" is filled by Load
+//	doc       one sentence for the operator
+//	default   the value where the key is absent; without it the zero value
+//	          counts, and doc says what that means
+//	required  true, or the type of provider that needs the key
+//	for       the type of provider that the key belongs to
+//	enum      the words that are allowed
+//	planned   words that a later version will allow
+//	later     what the key is for, once that is built: until then the key is refused
+//	path      a file; a relative one counts from the folder of the configuration
+//	as        json: text, or a mapping that is turned into JSON text
+//
+// Decoding, defaults (defaults.go), the JSON Schema (docs/config.schema.json) and
+// the reference (docs/configuration.md) all come from them.
 //
 // A section is handed to the constructor of the package that it configures. What
 // only that package can judge (a CEL condition, a template, a URL) is a Text,
@@ -36,6 +51,8 @@ type Config struct {
 	File string `yaml:"-"`
 	// Warnings are faults that do not keep the configuration from running.
 	Warnings Faults `yaml:"-"`
+
+	_ struct{} `yaml:"apps" later:"mobile and single-page apps"`
 }
 
 // Server is the HTTP listener.
@@ -48,24 +65,30 @@ type Server struct {
 
 // TLS names the server's certificate.
 type TLS struct {
-	Cert string `yaml:"cert" doc:"PEM file of the certificate chain."`
-	Key  string `yaml:"key" doc:"PEM file of the private key."`
+	Cert string `yaml:"cert" path:"true" doc:"PEM file of the certificate chain."`
+	Key  string `yaml:"key" path:"true" doc:"PEM file of the private key."`
+
+	_ struct{} `yaml:"acme" later:"certificates by ACME"`
 }
 
 // Issuer is the broker as an OpenID Connect issuer.
 type Issuer struct {
 	URL  Text `yaml:"url" doc:"The issuer of tokens that we sign. Default server.url."`
-	Keys Text `yaml:"keys" default:"local" doc:"Where signing keys live: local (sealed in the store)."`
+	Keys Text `yaml:"keys" default:"local" doc:"Where signing keys live: local is the store."`
 }
 
 // AWS is how the broker speaks to AWS. Its own credentials come from the SDK's default chain.
 type AWS struct {
 	Region         string        `yaml:"region" default:"us-east-1" doc:"Region of the STS endpoint."`
-	Mode           Text          `yaml:"mode" default:"assume-role" doc:"How credentials are ordered: assume-role."`
+	Mode           Text          `yaml:"mode" default:"assume-role" enum:"assume-role" planned:"web-identity,saml,federation-token" doc:"How credentials are ordered from STS."`
 	Endpoint       Text          `yaml:"endpoint" doc:"Base URL of a stand-in for STS; empty is AWS."`
 	SigninEndpoint Text          `yaml:"signin_endpoint" doc:"Base URL of the console federation endpoint; default AWS's own, or aws.endpoint where that is set."`
 	Timeout        time.Duration `yaml:"timeout" default:"10s" doc:"Bound on one whole order, retries included."`
 	OutliveSession bool          `yaml:"outlive_session" default:"true" doc:"Whether credentials may outlive the sign-in that they come from."`
+
+	_ struct{} `yaml:"audience" later:"the mode web-identity"`
+	_ struct{} `yaml:"regions" later:"fallback regions"`
+	_ struct{} `yaml:"revocation_role" later:"revocation in AWS"`
 }
 
 // Session bounds sign-ins.
@@ -77,7 +100,7 @@ type Session struct {
 
 // OAuth is the authorization server for the CLI.
 type OAuth struct {
-	DeviceFlow bool `yaml:"device_flow" doc:"RFC 8628 device authorization. Off by default: it can be phished."`
+	DeviceFlow bool `yaml:"device_flow" later:"the device flow" doc:"RFC 8628 device authorization. Off by default: it can be phished."`
 }
 
 // Limits are rates: N/s, N/m or N/h.
@@ -86,68 +109,62 @@ type Limits struct {
 	PerSubject Rate `yaml:"per_subject" default:"60/m" doc:"The same per person."`
 }
 
-// Rate is a number of events in a period.
-type Rate struct {
-	Events int
-	Period time.Duration
-}
-
 // Audit is the hash-chained record.
 type Audit struct {
-	File string `yaml:"file" doc:"The chain file. Default: audit.jsonl beside the store."`
+	File string `yaml:"file" path:"true" doc:"The chain file. Default: audit.jsonl beside the store."`
 }
 
 // Egress bounds outbound HTTP to identity providers.
 type Egress struct {
 	Proxy  Text   `yaml:"proxy" doc:"URL of an HTTP proxy. The environment's proxy variables are not read."`
-	CAFile string `yaml:"ca_file" doc:"PEM file of further trusted certificate authorities."`
+	CAFile string `yaml:"ca_file" path:"true" doc:"PEM file of further trusted certificate authorities."`
 }
 
 // Provider is one identity provider; which fields may be set depends on Type.
 type Provider struct {
 	Pos   Pos    `yaml:"-"`
 	Name  Text   `yaml:"name" required:"true" doc:"Lower-case letters, digits and '-'; part of URLs and of SourceIdentity."`
-	Type  Text   `yaml:"type" required:"true" doc:"saml or oidc."`
+	Type  Text   `yaml:"type" required:"true" enum:"saml,oidc" planned:"oauth2,ldap,directory" doc:"The protocol; it decides which of the other keys may be set."`
 	Label string `yaml:"label" doc:"What the sign-in page calls it. Default: the name."`
 
 	Groups   From `yaml:"groups" doc:"Where groups come from."`
 	Username From `yaml:"username" doc:"Where the user name comes from."`
-	Subject  From `yaml:"subject" doc:"Where the stable subject comes from (saml)."`
+	Subject  From `yaml:"subject" for:"saml" doc:"Where the stable subject comes from. Default: the NameID."`
 
 	ClockSkew    time.Duration `yaml:"clock_skew" default:"60s" doc:"How far the provider's clock may be off."`
-	CAFile       string        `yaml:"ca_file" doc:"PEM file of certificate authorities for this provider's addresses."`
+	CAFile       string        `yaml:"ca_file" path:"true" doc:"PEM file of certificate authorities for this provider's addresses."`
 	AllowPrivate bool          `yaml:"allow_private" doc:"Allow loopback and private addresses; plain http on loopback only."`
 
 	// SAML
-	MetadataURL  Text       `yaml:"metadata_url" doc:"saml: where the provider's metadata is fetched and refreshed."`
-	MetadataFile Text       `yaml:"metadata_file" doc:"saml: the provider's metadata as a file."`
-	MetadataCert Text       `yaml:"metadata_cert" doc:"saml: PEM file of the certificate that must have signed the metadata."`
-	EntityID     Text       `yaml:"entity_id" doc:"saml: the provider's entityID where the metadata holds several."`
-	SPEntityID   Text       `yaml:"sp_entity_id" doc:"saml: our entityID. Default URL/saml/NAME/metadata."`
-	ACSURL       Text       `yaml:"acs_url" doc:"saml: where assertions are posted. Default URL/saml/NAME/acs."`
-	IDPInitiated bool       `yaml:"idp_initiated" doc:"saml: accept unsolicited responses after a confirmation page."`
-	Exchange     bool       `yaml:"exchange" doc:"saml: accept assertions at /oauth2/token."`
-	Encryption   Encryption `yaml:"encryption" doc:"saml: our key for encrypted assertions."`
-	SignRequests bool       `yaml:"sign_requests" doc:"saml: sign AuthnRequests."`
-	Allow        []Text     `yaml:"allow" doc:"saml: weaknesses of the provider to accept; see docs/providers/saml.md."`
+	MetadataURL  Text       `yaml:"metadata_url" for:"saml" doc:"Where the provider's metadata is fetched and refreshed."`
+	MetadataFile Text       `yaml:"metadata_file" path:"true" for:"saml" doc:"The provider's metadata as a file."`
+	MetadataCert Text       `yaml:"metadata_cert" path:"true" for:"saml" doc:"PEM file of the certificate that must have signed the metadata."`
+	EntityID     Text       `yaml:"entity_id" for:"saml" doc:"The provider's entityID where the metadata holds several."`
+	SPEntityID   Text       `yaml:"sp_entity_id" for:"saml" doc:"Our entityID. Default URL/saml/NAME/metadata."`
+	ACSURL       Text       `yaml:"acs_url" for:"saml" doc:"Where assertions are posted. Default URL/saml/NAME/acs."`
+	IDPInitiated bool       `yaml:"idp_initiated" for:"saml" doc:"Accept unsolicited responses after a confirmation page."`
+	Exchange     bool       `yaml:"exchange" later:"token exchange" for:"saml" doc:"Accept assertions at /oauth2/token."`
+	Encryption   Encryption `yaml:"encryption" for:"saml" doc:"Our key for encrypted assertions."`
+	SignRequests bool       `yaml:"sign_requests" for:"saml" doc:"Sign AuthnRequests."`
+	Allow        []Text     `yaml:"allow" enum:"idp-initiated,cbc,no-destination-on-signed-response,stale-issue-instant" for:"saml" doc:"Weaknesses of the provider to accept; see docs/providers/saml.md."`
 
 	// OpenID Connect
-	Issuer        Text          `yaml:"issuer" doc:"oidc: the issuer, exactly as in its tokens."`
-	ClientID      Text          `yaml:"client_id" doc:"oidc: our client id there."`
-	ClientSecret  secret.String `yaml:"client_secret" doc:"oidc: our client secret; none is a public client with PKCE."`
-	Scopes        []string      `yaml:"scopes" doc:"oidc: further scopes beside openid, profile and email."`
-	Algorithms    []Text        `yaml:"algorithms" default:"RS256,ES256" doc:"oidc: signature algorithms of ID tokens."`
-	Audiences     []string      `yaml:"audiences" doc:"oidc: further audiences accepted in token exchange."`
-	Require       Text          `yaml:"require" doc:"oidc: a CEL condition over claims."`
-	JWKSFile      Text          `yaml:"jwks_file" doc:"oidc: keys as a file, for a provider whose address cannot be reached."`
-	JWKSMaxAge    time.Duration `yaml:"jwks_max_age" default:"10m" doc:"oidc: longest use of fetched keys."`
-	OneTimeTokens bool          `yaml:"one_time_tokens" doc:"oidc: accept each token once only in token exchange."`
+	Issuer        Text          `yaml:"issuer" required:"oidc" for:"oidc" doc:"The issuer, exactly as in its tokens."`
+	ClientID      Text          `yaml:"client_id" required:"oidc" for:"oidc" doc:"Our client id there."`
+	ClientSecret  secret.String `yaml:"client_secret" for:"oidc" doc:"Our client secret; none is a public client with PKCE."`
+	Scopes        []string      `yaml:"scopes" for:"oidc" doc:"Further scopes beside openid, profile and email."`
+	Algorithms    []Text        `yaml:"algorithms" enum:"RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512,EdDSA" default:"RS256,ES256" for:"oidc" doc:"Signature algorithms of ID tokens."`
+	Audiences     []string      `yaml:"audiences" later:"token exchange" for:"oidc" doc:"Further audiences accepted in token exchange."`
+	Require       Text          `yaml:"require" for:"oidc" doc:"A CEL condition over claims."`
+	JWKSFile      Text          `yaml:"jwks_file" path:"true" for:"oidc" doc:"Keys as a file, for a provider whose address cannot be reached."`
+	JWKSMaxAge    time.Duration `yaml:"jwks_max_age" default:"10m" for:"oidc" doc:"Longest use of fetched keys."`
+	OneTimeTokens bool          `yaml:"one_time_tokens" later:"token exchange" for:"oidc" doc:"Accept each token once only in token exchange."`
 }
 
 // From names the attribute (SAML) or claim (OpenID Connect) that a value is read from.
 type From struct {
-	Attribute Text `yaml:"attribute" doc:"saml: Name of the Attribute."`
-	Claim     Text `yaml:"claim" doc:"oidc: name of the claim."`
+	Attribute Text `yaml:"attribute" for:"saml" doc:"Name of the Attribute."`
+	Claim     Text `yaml:"claim" for:"oidc" doc:"Name of the claim."`
 }
 
 // Encryption is the key that decrypts encrypted assertions.
@@ -164,6 +181,8 @@ type Account struct {
 	Path       string            `yaml:"path" doc:"Organisational path, /a/b."`
 	HubRole    Text              `yaml:"hub_role" doc:"Role through which this account's roles are assumed."`
 	ExternalID secret.String     `yaml:"external_id" doc:"sts:ExternalId that the account's trust policies demand."`
+
+	_ struct{} `yaml:"saml_provider" later:"the mode saml"`
 }
 
 // Grant lets people have a role. Its selectors are joined by AND, the values of one list by OR.
@@ -188,12 +207,14 @@ type Grant struct {
 	TransitiveTags []Text          `yaml:"transitive_tags" doc:"Keys of tags that follow into chained roles."`
 	SessionName    Text            `yaml:"session_name" doc:"Template. Default: the user name."`
 	SourceIdentity Text            `yaml:"source_identity" doc:"Template. Default: provider=subject."`
-	Policy         Text            `yaml:"policy" doc:"Session policy as JSON text or a YAML mapping; may hold templates."`
-	PolicyFile     Text            `yaml:"policy_file" doc:"Session policy as a file."`
+	Policy         Text            `yaml:"policy" as:"json" doc:"Session policy as JSON text or a YAML mapping; may hold templates."`
+	PolicyFile     Text            `yaml:"policy_file" path:"true" doc:"Session policy as a file."`
 	PolicyARNs     []Text          `yaml:"policy_arns" doc:"Managed policies that bound the session."`
 	Console        *bool           `yaml:"console" default:"true" doc:"Whether the role may open the AWS console."`
 	DeviceFlow     *bool           `yaml:"device_flow" default:"true" doc:"Whether sessions that came by the device flow may have it."`
-	Mode           Text            `yaml:"mode" doc:"Overrides aws.mode."`
+	Mode           Text            `yaml:"mode" enum:"assume-role" planned:"web-identity,saml,federation-token" doc:"Overrides aws.mode."`
+
+	_ struct{} `yaml:"assertion" later:"the mode saml"`
 }
 
 // Require demands a quality of the sign-in.
@@ -204,7 +225,7 @@ type Require struct {
 
 // Accounts selects accounts by name, tag or organisational path.
 type Accounts struct {
-	Names []Text            `yaml:"names"`
-	Tags  map[string]string `yaml:"tags"`
-	Path  string            `yaml:"path"`
+	Names []Text            `yaml:"names" doc:"Names or ids of accounts."`
+	Tags  map[string]string `yaml:"tags" doc:"Tags that an account must have, all of them."`
+	Path  string            `yaml:"path" doc:"Organisational path that an account must be under."`
 }

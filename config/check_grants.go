@@ -1,0 +1,139 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rolecall/rolecall/broker/iam"
+)
+
+func (c *checker) grants() {
+	names := map[string]Pos{}
+	for i := range c.Grants {
+		g, path := &c.Grants[i], element("grants", i)
+		c.unique(names, "grants[].name", g.Name)
+		c.selectors(g, path)
+		c.grantProviders(g)
+		c.durations(g, path)
+		c.filled(under(path, "role"), g.Role)
+		if g.GroupsMatching.Value != "" {
+			if _, err := regexp.Compile(`^(?:` + g.GroupsMatching.Value + `)$`); err != nil {
+				c.faults.Add(g.GroupsMatching.Pos, "grants[].groups_matching: %v", err)
+			}
+		}
+		if c.set(under(path, "policy")) && c.set(under(path, "policy_file")) {
+			c.fault(under(path, "policy_file"), "policy is set too; keep one of them")
+		}
+		c.between(under(path, "require.max_auth_age"), g.Require.MaxAuthAge, time.Second, year)
+	}
+}
+
+// selectors refuses a grant that selects no person, or whom nobody can tell.
+func (c *checker) selectors(g *Grant, path string) {
+	people := g.Everyone || g.Guests
+	for _, key := range []string{"groups", "groups_matching", "users"} {
+		people = people || c.set(under(path, key))
+	}
+	if !people {
+		c.faults.Add(g.Pos, "grant %s selects no person; give groups, groups_matching, users, everyone: true or guests: true", quoted(g.Name.Value))
+	}
+	if g.Everyone && g.Guests {
+		c.fault(under(path, "guests"), "everyone never matches a guest and guests nobody else, so together they select no person")
+	}
+	c.filled(under(path, "groups_matching"), g.GroupsMatching)
+	c.notEmpty(under(path, "groups"), len(g.Groups))
+	c.notEmpty(under(path, "users"), len(g.Users))
+	c.notEmpty(under(path, "providers"), len(g.Providers))
+	c.notEmpty(under(path, "accounts.names"), len(g.Accounts.Names))
+	if c.set(under(path, "accounts")) &&
+		!c.set(under(path, "accounts.names")) && !c.set(under(path, "accounts.tags")) && !c.set(under(path, "accounts.path")) {
+		c.fault(under(path, "accounts"), "selects nothing; give names, tags or path")
+	}
+	for list, texts := range map[string][]Text{"groups": g.Groups, "users": g.Users} {
+		for _, t := range texts {
+			if t.Value == "" && t.Pos.Line != 0 {
+				c.faults.Add(t.Pos, "grants[].%s: an empty name matches nobody; remove it", list)
+			}
+		}
+	}
+	for _, name := range g.Accounts.Names {
+		if name.Value != "" && c.account(name.Value) == nil {
+			c.faults.Add(name.Pos, "grants[].accounts.names: no account is called %s%s", quoted(name.Value), didYouMean(name.Value, c.accountNames()))
+		}
+	}
+}
+
+func (c *checker) grantProviders(g *Grant) {
+	var known []string
+	for _, p := range c.Providers {
+		known = append(known, p.Name.Value)
+	}
+	for _, name := range g.Providers {
+		if name.Value != "" && name.Value != "device" && !slices.Contains(known, name.Value) {
+			c.faults.Add(name.Pos, "grants[].providers: no provider is called %s%s", quoted(name.Value), didYouMean(name.Value, known))
+		}
+	}
+	// Every type of today may be left unnamed; a consumer or machine preset will not count here.
+	if len(g.Providers) == 0 && !g.Guests && len(c.Providers) > 1 {
+		c.warn(g.Pos, "grant %s names no providers, so a group or user of any of the %d counts alike; name those that you mean", quoted(g.Name.Value), len(c.Providers))
+	}
+}
+
+// durations keeps to what STS gives: 15m to 12h, and 1h through a hub.
+func (c *checker) durations(g *Grant, path string) {
+	asked, most := under(path, "duration"), under(path, "max_duration")
+	c.between(asked, g.Duration, iam.MinDuration, iam.MaxDuration)
+	c.between(most, g.MaxDuration, iam.MinDuration, iam.MaxDuration)
+	if c.set(most) && g.MaxDuration > 0 && g.MaxDuration < g.Duration {
+		c.fault(most, "%s is less than duration, %s", brief(g.MaxDuration), brief(g.Duration))
+	}
+	if g.Duration <= iam.MaxChainedDuration {
+		return
+	}
+	for _, a := range c.reached(g) {
+		if a.HubRole.Value != "" {
+			c.fault(asked, "%s is more than 1h, and AWS gives no more in %s, which is reached through a hub role", brief(g.Duration), quoted(a.Name.Value))
+			return
+		}
+	}
+}
+
+// reached gives the accounts that a grant names outright; what a template or a
+// selection by tag gives is known at the decision only.
+func (c *checker) reached(g *Grant) []*Account {
+	var names []string
+	for _, t := range g.Accounts.Names {
+		names = append(names, t.Value)
+	}
+	if role, err := iam.ParseRoleARN(g.Role.Value); err == nil {
+		names = append(names, role.Account)
+	} else if name, _, ok := strings.Cut(g.Role.Value, "/"); ok && len(names) == 0 {
+		names = append(names, name)
+	}
+	var found []*Account
+	for _, name := range names {
+		if a := c.account(name); a != nil {
+			found = append(found, a)
+		}
+	}
+	return found
+}
+
+func (c *checker) account(nameOrID string) *Account {
+	for i := range c.Accounts {
+		if a := &c.Accounts[i]; a.ID.Value == nameOrID || a.Name.Value == nameOrID {
+			return a
+		}
+	}
+	return nil
+}
+
+func (c *checker) accountNames() []string {
+	var names []string
+	for _, a := range c.Accounts {
+		names = append(names, a.Name.Value)
+	}
+	return names
+}

@@ -1,0 +1,137 @@
+package config
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/rolecall/rolecall/broker/iam"
+)
+
+const year = 365 * 24 * time.Hour
+
+var regionShape = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
+
+func (c *checker) store() {
+	scheme, rest, found := strings.Cut(c.Store.Value, ":")
+	switch {
+	case !c.set("store"), c.Store.Value == "" && c.Store.Pos.Line == 0:
+	case scheme == "postgres" || scheme == "postgresql" || scheme == "dynamodb":
+		c.fault("store", "%s is not built yet; use sqlite:PATH", scheme)
+	case !found || scheme != "sqlite":
+		c.fault("store", "want sqlite:PATH; the store decides by the word before the colon") // not shown: a URL may hold a password
+	case rest == "":
+		c.fault("store", "sqlite: names no file; want sqlite:PATH")
+	}
+}
+
+func (c *checker) issuer() {
+	if c.set("issuer.url") {
+		u := c.absolute("issuer.url", c.Issuer.URL)
+		if u != nil && (u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(c.Issuer.URL.Value, "/")) {
+			c.fault("issuer.url", "%s must not end in a slash nor have a query: tokens carry it letter by letter", quoted(c.Issuer.URL.Value))
+		}
+	}
+	keys := c.Issuer.Keys.Value
+	switch {
+	case keys == "" || keys == "local":
+	case strings.HasPrefix(keys, "kms:"):
+		c.fault("issuer.keys", "keys in KMS are not built yet; use local")
+	default:
+		c.fault("issuer.keys", "unknown word %s; known: local", quoted(keys))
+	}
+}
+
+func (c *checker) aws() {
+	a := c.AWS
+	if c.set("aws.region") && !regionShape.MatchString(a.Region) {
+		c.fault("aws.region", "%s is not a region such as eu-west-1", quoted(a.Region))
+	}
+	c.between("aws.timeout", a.Timeout, time.Second, 5*time.Minute)
+	c.standIn("aws.endpoint", a.Endpoint)
+	c.standIn("aws.signin_endpoint", a.SigninEndpoint)
+}
+
+// standIn judges the address of a stand-in for AWS.
+func (c *checker) standIn(path string, t Text) {
+	if !c.set(path) || t.Pos.Line == 0 {
+		return
+	}
+	u, err := url.Parse(t.Value)
+	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		c.fault(path, "want an http(s) URL without user name, query or fragment, such as http://127.0.0.1:5000")
+		return
+	}
+	if u.Scheme == "http" && !loopback(u.Hostname()) {
+		c.warn(t.Pos, "%s is plain http: credentials cross the network unencrypted", path)
+	}
+}
+
+func (c *checker) egress() {
+	t := c.Egress.Proxy
+	if !c.set("egress.proxy") || t.Pos.Line == 0 {
+		return
+	}
+	u, err := url.Parse(t.Value)
+	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil {
+		c.fault("egress.proxy", "want http://HOST:PORT without user name and password") // not shown: it may hold one
+	}
+}
+
+func (c *checker) session() {
+	s := c.Session
+	c.between("session.max", s.Max, time.Minute, year)
+	c.between("session.idle", s.Idle, time.Minute, year)
+	c.between("session.refresh_max", s.RefreshMax, time.Minute, year)
+	if c.set("session.idle") && s.Idle > s.Max && s.Max > 0 {
+		c.fault("session.idle", "%s is longer than session.max, %s, and so never counts", brief(s.Idle), brief(s.Max))
+	}
+}
+
+func (c *checker) accounts() {
+	ids, names := map[string]Pos{}, map[string]Pos{}
+	for i, a := range c.Accounts {
+		path := element("accounts", i)
+		switch before, again := ids[a.ID.Value]; {
+		case a.ID.Pos.Line == 0:
+		case !iam.ValidAccountID(a.ID.Value):
+			c.faults.Add(a.ID.Pos, "accounts[].id: %s is not an account id, which is 12 digits", quoted(a.ID.Value))
+		case again:
+			c.faults.Add(a.ID.Pos, "accounts[].id: %s is listed already in line %d", a.ID.Value, before.Line)
+		default:
+			ids[a.ID.Value] = a.ID.Pos
+		}
+		c.unique(names, "accounts[].name", a.Name)
+		c.accountName(a)
+		if a.Path != "" && (!strings.HasPrefix(a.Path, "/") || strings.Contains(a.Path, "//") || strings.ContainsAny(a.Path, "*?{}")) {
+			c.fault(under(path, "path"), "%s is not a path such as /engineering/production", quoted(a.Path))
+		}
+		if a.HubRole.Value != "" {
+			if _, err := iam.ParseRoleARN(a.HubRole.Value); err != nil {
+				c.faults.Add(a.HubRole.Pos, "accounts[].hub_role: %v", err)
+			}
+		}
+		if !a.ExternalID.IsZero() && !validExternalID(a.ExternalID.Reveal()) {
+			c.fault(under(path, "external_id"), "an external id is 2 to 1224 letters, digits and _+=,.@:/-") // never shown
+		}
+	}
+}
+
+var externalShape = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]+$`)
+
+func validExternalID(s string) bool {
+	return len(s) >= 2 && len(s) <= 1224 && externalShape.MatchString(s)
+}
+
+// accountName keeps ACCOUNT/ROLE readable in one way only.
+func (c *checker) accountName(a Account) {
+	name := a.Name.Value
+	switch {
+	case name == "":
+	case iam.ValidAccountID(name) && name != a.ID.Value:
+		c.faults.Add(a.Name.Pos, "accounts[].name: %s is the id of another account by its looks; use a word", quoted(name))
+	case strings.ContainsAny(name, "/:*?{}"):
+		c.faults.Add(a.Name.Pos, "accounts[].name: %s must not hold / : * ? { or }, which mean something in ACCOUNT/ROLE", quoted(name))
+	}
+}
