@@ -1,0 +1,120 @@
+package policy
+
+import (
+	"fmt"
+
+	"github.com/rolecall/rolecall/broker/iam"
+)
+
+// nameLimit bounds session names and source identities.
+const nameLimit = 64
+
+// names are the default session name and source identity, made once a decision.
+type names struct {
+	made                    bool
+	session, sourceIdentity string
+}
+
+func (d *decider) defaultNames() *names {
+	if !d.names.made {
+		id := d.id
+		d.names = names{
+			made:           true,
+			session:        iam.FitName(id.Username, id.Provider, id.Subject, nameLimit, d.ask.NameTaken),
+			sourceIdentity: iam.FitName(id.Provider+"="+id.Subject, id.Provider, id.Subject, nameLimit, false),
+		}
+	}
+	return &d.names
+}
+
+// order resolves every parameter of the order to STS. A reason withholds it.
+func (o oneGrant) order(r *role, v values) (Granted, string) {
+	g := o.g
+	defaults := o.defaultNames()
+	out := Granted{
+		Grant: g.name, Role: r.arn, Duration: g.duration, MaxDuration: g.most,
+		SessionName: defaults.session, SourceIdentity: defaults.sourceIdentity,
+		Tags: g.fixedTags, TransitiveTags: g.transitive, PolicyARNs: g.fixedARNs,
+		Console: g.console, Mode: g.mode, Account: Account{ID: r.arn.Account},
+	}
+	if r.account != nil {
+		out.Account.Name = r.account.name
+		out.HubRole, out.ExternalID = r.account.hub, r.account.externalID
+		if out.HubRole != (iam.RoleARN{}) {
+			out.Duration = min(out.Duration, iam.MaxChainedDuration)
+			out.MaxDuration = min(out.MaxDuration, iam.MaxChainedDuration)
+		}
+	}
+	out.MaxDuration = min(out.MaxDuration, iam.MaxDuration)
+	for _, fill := range []func(*Granted, values) string{o.fillNames, o.fillTags, o.fillPolicy} {
+		if reason := fill(&out, v); reason != "" {
+			return Granted{}, reason
+		}
+	}
+	return out, ""
+}
+
+func (o oneGrant) fillNames(out *Granted, v values) string {
+	for _, name := range []struct {
+		field string
+		t     *nameTemplate
+		to    *string
+	}{{"session_name", o.g.sessionName, &out.SessionName}, {"source_identity", o.g.sourceIdentity, &out.SourceIdentity}} {
+		if name.t == nil {
+			continue
+		}
+		text, reason := name.t.render(v, fitAny)
+		if reason != "" {
+			return name.field + ": " + reason
+		}
+		hashed := !name.t.personal || o.ask.NameTaken && name.t.uses("identity.username")
+		*name.to = iam.FitName(text, o.id.Provider, o.id.Subject, nameLimit, hashed)
+	}
+	return ""
+}
+
+func (o oneGrant) fillTags(out *Granted, v values) string {
+	if o.g.fixedTags != nil || len(o.g.tags) == 0 {
+		return ""
+	}
+	out.Tags = make([]iam.Tag, len(o.g.tags))
+	for i, t := range o.g.tags {
+		value, reason := t.value.render(v, fitAny)
+		if reason != "" {
+			return fmt.Sprintf("tag %s: %s", t.key, reason)
+		}
+		if err := iam.CheckTag(t.key, value); err != nil {
+			return err.Error()
+		}
+		out.Tags[i] = iam.Tag{Key: t.key, Value: value}
+	}
+	return ""
+}
+
+func (o oneGrant) fillPolicy(out *Granted, v values) string {
+	if o.g.policy != nil {
+		text, reason := o.g.policy.render(v, fitPolicy)
+		if reason != "" {
+			return "policy: " + reason
+		}
+		if len(text) > iam.MaxPolicy {
+			return fmt.Sprintf("policy: %d characters with this person's values; AWS takes at most %d", len(text), iam.MaxPolicy)
+		}
+		out.Policy = text
+	}
+	if o.g.fixedARNs != nil || len(o.g.policyARNs) == 0 {
+		return ""
+	}
+	out.PolicyARNs = make([]string, len(o.g.policyARNs))
+	for i, t := range o.g.policyARNs {
+		arn, reason := t.render(v, fitARN)
+		if reason != "" {
+			return "policy_arns: " + reason
+		}
+		if !policyARN.MatchString(arn) {
+			return fmt.Sprintf("policy_arns: %s is not the ARN of a managed policy", quoted(arn))
+		}
+		out.PolicyARNs[i] = arn
+	}
+	return ""
+}
