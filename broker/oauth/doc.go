@@ -1,0 +1,15 @@
+// Package oauth is the authorization server for the command line (OAuth 2.1 with
+// PKCE, OpenID Connect, DPoP). It never vends: a token only says who calls.
+//
+//	Authorize, Decide   authorize.go     a browser's session becomes a code
+//	Token               token.go         a code or refresh token becomes tokens
+//	Revoke              revoke.go        a family of tokens ends (RFC 7009)
+//	Authenticate        authenticate.go  an access token becomes a broker.Caller
+//
+// States of a code: kept (60 s) -> taken, once -> tokens | refused; taken again,
+// its tokens end. States of a family: made by a code -> its refresh token rotates
+// -> ended by age, by sign-out, by revocation, or by a second use of a refresh token.
+//
+// There is one client, rolecall-cli: public, with loopback redirects. Every grant
+// and refusal is recorded before it is answered.
+package oauth
