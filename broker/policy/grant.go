@@ -126,7 +126,9 @@ func compilePattern(text config.Text, faults *config.Faults) *pattern {
 	return p
 }
 
-// compileGrant reads one grant.
+// compileGrant reads one grant. What package config judges already (names, lists
+// that select nobody, durations) is not judged again; where it would matter,
+// Decide refuses.
 func (p *Policy) compileGrant(c config.Grant, readFile func(string) ([]byte, error), faults *config.Faults) *grant {
 	g := &grant{
 		name: c.Name.Value, deny: c.Deny, everyone: c.Everyone, guests: c.Guests,
@@ -147,7 +149,7 @@ func (p *Policy) compileGrant(c config.Grant, readFile func(string) ([]byte, err
 		return g
 	}
 	p.compileMode(g, c, faults)
-	p.compileDuration(g, c, faults)
+	compileDuration(g, c)
 	compileTags(g, c, captures, faults)
 	g.sessionName = p.compileName(c.SessionName, "session_name", g, captures, faults)
 	g.sourceIdentity = p.compileName(c.SourceIdentity, "source_identity", g, captures, faults)
@@ -159,55 +161,26 @@ func (p *Policy) compileGrant(c config.Grant, readFile func(string) ([]byte, err
 // compileSelectors reads who a grant selects.
 func (p *Policy) compileSelectors(g *grant, c config.Grant, faults *config.Faults) {
 	for _, name := range c.Providers {
-		if _, ok := p.providers[name.Value]; !ok {
-			faults.Add(name.Pos, "providers: no provider is named %q", name.Value)
-		}
 		g.providers = append(g.providers, name.Value)
 	}
 	for _, name := range c.Groups {
-		if name.Value == "" {
-			faults.Add(name.Pos, "groups: the name of a group is empty")
-		}
 		g.groups = append(g.groups, name.Value)
 	}
 	for _, user := range c.Users {
-		g.users = append(g.users, p.userRef(user, faults))
+		g.users = append(g.users, p.userRef(user.Value))
 	}
 	if c.GroupsMatching.Value != "" {
 		g.pattern = compilePattern(c.GroupsMatching, faults)
 	}
-	selects := len(c.Groups) > 0 || c.GroupsMatching.Value != "" || len(c.Users) > 0 || c.Guests || c.Everyone
-	if !selects {
-		faults.Add(c.Pos, "grant %q selects nobody: want groups, groups_matching, users, guests: true or everyone: true", g.name)
-	}
-	if c.Guests && c.Everyone {
-		faults.Add(c.Pos, "grant %q: everyone never matches a guest and guests matches nobody else, so together they select nobody", g.name)
-	}
-	if len(c.Providers) == 0 && !c.Guests && p.trustedProviders() > 1 {
-		p.warnings.Add(c.Pos, "grant %q names no provider and there are several: a group or user of any of them matches; add providers", g.name)
-	}
 }
 
-func (p *Policy) trustedProviders() int {
-	n := 0
-	for _, k := range p.providers {
-		if !k.mustBeNamed {
-			n++
-		}
-	}
-	return n
-}
-
-func (p *Policy) userRef(user config.Text, faults *config.Faults) userRef {
-	if user.Value == "" {
-		faults.Add(user.Pos, "users: the name of a user is empty")
-	}
-	if provider, subject, ok := strings.Cut(user.Value, "="); ok {
+func (p *Policy) userRef(user string) userRef {
+	if provider, subject, ok := strings.Cut(user, "="); ok {
 		if _, known := p.providers[provider]; known {
 			return userRef{provider: provider, subject: subject}
 		}
 	}
-	return userRef{username: user.Value}
+	return userRef{username: user}
 }
 
 // refuseParameters faults what has no meaning in a deny.
@@ -233,28 +206,12 @@ func (p *Policy) compileMode(g *grant, c config.Grant, faults *config.Faults) {
 	}
 }
 
-func (p *Policy) compileDuration(g *grant, c config.Grant, faults *config.Faults) {
+func compileDuration(g *grant, c config.Grant) {
 	g.duration, g.most = c.Duration, c.MaxDuration
 	if g.duration == 0 {
 		g.duration = time.Hour
 	}
-	if g.most == 0 {
-		g.most = g.duration
-	}
-	for field, d := range map[string]time.Duration{"duration": g.duration, "max_duration": g.most} {
-		if d < iam.MinDuration || d > iam.MaxDuration {
-			faults.Add(c.Pos, "grant %q: %s %s is not between 15m and 12h", g.name, field, d)
-		}
-	}
-	if g.most < g.duration {
-		faults.Add(c.Pos, "grant %q: max_duration %s is less than duration %s", g.name, g.most, g.duration)
-	}
-	for _, r := range g.target.static {
-		if r.account != nil && r.account.hub != (iam.RoleARN{}) && g.most > iam.MaxChainedDuration {
-			p.warnings.Add(c.Pos, "grant %q: %s is reached through a hub role, where AWS gives at most 1h", g.name, r.arn)
-			break
-		}
-	}
+	g.most = max(g.most, g.duration)
 }
 
 func compileTags(g *grant, c config.Grant, captures []string, faults *config.Faults) {

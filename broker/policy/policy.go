@@ -79,12 +79,7 @@ func Compile(c Config) (*Policy, error) {
 	var faults config.Faults
 	p.compileAccounts(c.Accounts, &faults)
 	digest := sha256.New()
-	names := map[string]bool{}
 	for i, g := range c.Grants {
-		if names[g.Name.Value] {
-			faults.Add(g.Name.Pos, "grant: another grant is named %q already; names must be unique", g.Name.Value)
-		}
-		names[g.Name.Value] = true
 		compiled := p.compileGrant(g, c.ReadFile, &faults)
 		compiled.index = int32(i) //nolint:gosec // a file of 2^31 grants does not load
 		p.grants = append(p.grants, compiled)
@@ -122,12 +117,6 @@ func writeDigest(to interface{ Write([]byte) (int, error) }, c Config, p *Policy
 func (p *Policy) compileAccounts(accounts []config.Account, faults *config.Faults) {
 	for _, a := range accounts {
 		compiled := &account{id: a.ID.Value, name: a.Name.Value, path: a.Path, tags: a.Tags, externalID: a.ExternalID}
-		if !iam.ValidAccountID(compiled.id) {
-			faults.Add(a.ID.Pos, "account: the id %q is not twelve digits", compiled.id)
-		}
-		if p.byID[compiled.id] != nil || p.byName[compiled.name] != nil {
-			faults.Add(a.Pos, "account: another account has the id %q or the name %q", compiled.id, compiled.name)
-		}
 		if a.HubRole.Value != "" {
 			var err error
 			if compiled.hub, err = iam.ParseRoleARN(a.HubRole.Value); err != nil {

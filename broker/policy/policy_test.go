@@ -191,7 +191,9 @@ func TestResolveRoleReadsWhatPeopleWrite(t *testing.T) {
 
 func TestTheDigestCoversAllThatDecides(t *testing.T) {
 	t.Parallel()
-	base := func() Config { return setup(named("a", "g", "production/A", func(g *config.Grant) { g.PolicyFile = text("p.json") })) }
+	base := func() Config {
+		return setup(named("a", "g", "production/A", func(g *config.Grant) { g.PolicyFile = text("p.json") }))
+	}
 	digest := func(change func(*Config)) string {
 		c := base()
 		c.ReadFile = func(string) ([]byte, error) {
@@ -234,7 +236,7 @@ func TestFaultsNameThePlaceAndTheMistake(t *testing.T) {
 		named("d", "g", "production/D", func(g *config.Grant) { g.SessionName = at("{{ identity.email }}", 40) }),
 		named("e", "g", "production/E", func(g *config.Grant) { g.Role = at("production/{{ role }}", 50) }),
 		named("f", "g", "production/F", func(g *config.Grant) { g.Policy = at(`{"Statement": [{{ app }}]}`, 60) }),
-		named("h", "g", "production/H", func(g *config.Grant) { g.Providers = []config.Text{at("crop", 70)} }),
+		named("h", "g", "production/H", func(g *config.Grant) { g.PolicyARNs = []config.Text{at("arn:aws:iam::aws:role/x", 70)} }),
 		named("i", "g", "production/I", func(g *config.Grant) { g.When = at(`cidr("10.0.0.0/99").containsIP(request.ip)`, 80) }),
 	))
 	faults, ok := errors.AsType[config.Faults](err)
@@ -242,7 +244,7 @@ func TestFaultsNameThePlaceAndTheMistake(t *testing.T) {
 		t.Fatalf("%v is no config.Faults", err)
 	}
 	for _, want := range []string{"c.yaml:11: when", "c.yaml:20: when", "c.yaml:30: groups_matching", "c.yaml:40: session_name",
-		"c.yaml:50: role", "c.yaml:60: policy", "c.yaml:70: providers", "c.yaml:80: when"} {
+		"c.yaml:50: role", "c.yaml:60: policy", "c.yaml:70: policy_arns", "c.yaml:80: when"} {
 		if !strings.Contains(faults.Error(), want) {
 			t.Errorf("no fault begins with %q in:\n%v", want, faults)
 		}

@@ -28,7 +28,7 @@ var selectors = []selector{
 
 // selects runs the selectors of a grant: all of them where the trace is wanted.
 func (d *decider) selects(g *grant) bool {
-	held := true
+	held := len(g.groups) > 0 || g.pattern != nil || len(g.users) > 0 || g.everyone || g.guests
 	for i := range selectors {
 		s := &selectors[i]
 		if !s.wanted(g) {

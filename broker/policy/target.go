@@ -41,15 +41,12 @@ type target struct {
 }
 
 // accountsOf selects accounts; what is given of names, tags and path is joined by AND.
-func (p *Policy) accountsOf(selector config.Accounts, at config.Pos, faults *config.Faults) []*account {
+func (p *Policy) accountsOf(selector config.Accounts, at config.Pos) []*account {
 	if len(selector.Names) == 0 && len(selector.Tags) == 0 && selector.Path == "" {
 		return nil
 	}
 	var names []string
 	for _, name := range selector.Names {
-		if p.findAccount(name.Value) == nil {
-			faults.Add(name.Pos, "accounts: no account is named %q", name.Value)
-		}
 		names = append(names, name.Value)
 	}
 	below := strings.TrimSuffix(selector.Path, "/")
@@ -110,7 +107,7 @@ func (p *Policy) compileTarget(g config.Grant, captures []string, faults *config
 		faults.Add(g.Role.Pos, "role: %v", err)
 		return t
 	}
-	t.accounts = p.accountsOf(g.Accounts, g.Pos, faults)
+	t.accounts = p.accountsOf(g.Accounts, g.Pos)
 	t.captured = slices.Contains(captures, "account")
 	literal, isLiteral := t.text.literal()
 	if g.Deny {

@@ -69,7 +69,10 @@ type hub struct {
 }
 
 // NewAssumeRole makes the vendor. It does no I/O.
-func NewAssumeRole(config Config) *AssumeRole {
+func NewAssumeRole(config Config) (*AssumeRole, error) {
+	if config.Credentials == nil || config.Region == "" {
+		return nil, errors.New("AssumeRole needs the broker's own AWS credentials and a region")
+	}
 	if config.Timeout <= 0 {
 		config.Timeout = defaultTimeout
 	}
@@ -81,7 +84,7 @@ func NewAssumeRole(config Config) *AssumeRole {
 	}
 	a := &AssumeRole{config: config, hubs: map[hubKey]*hub{}}
 	a.direct = a.client(config.Credentials)
-	return a
+	return a, nil
 }
 
 func (a *AssumeRole) client(credentials aws.CredentialsProvider) *sts.Client {
