@@ -65,6 +65,7 @@ func (s *Server) authenticate(ctx context.Context, in AuthInput, event *audit.Ev
 	}
 	caller := callerOf(found.Family)
 	describe(event, caller)
+	event.Client = found.Family.Client
 	switch {
 	case found.Thumbprint == "" && scheme == schemeBearer:
 		return caller, nil

@@ -74,6 +74,7 @@ func (s *Server) authorize(ctx context.Context, origin broker.Origin, params url
 		describe(&event, *caller)
 	}
 	request, err := parseRequest(params)
+	event.Client = request.client.id
 	var next Next
 	if err == nil {
 		next, err = s.advance(ctx, origin, &request, caller, answer)
@@ -102,11 +103,11 @@ func (s *Server) advance(ctx context.Context, origin broker.Origin, r *authReque
 	case denied:
 		return Next{}, refuse(errAccessDenied, "the person did not allow it")
 	case approved:
-		if err := s.cfg.Consents.Consent(ctx, caller.Session, r.client.id); err != nil {
+		if err := s.cfg.Sessions.Consent(ctx, caller.Session, r.client.id); err != nil {
 			return Next{}, fmt.Errorf("keep the consent: %w", err)
 		}
 	case undecided:
-		consented, err := s.cfg.Consents.Consented(ctx, caller.Session, r.client.id)
+		consented, err := s.cfg.Sessions.Consented(ctx, caller.Session, r.client.id)
 		if err != nil {
 			return Next{}, fmt.Errorf("read the consent: %w", err)
 		}

@@ -15,7 +15,12 @@ type client struct {
 var cli = client{id: "rolecall-cli", name: "rolecall CLI"} // never written
 
 // clientOf finds a client by its id.
-func clientOf(id string) (client, bool) { return cli, id == cli.id }
+func clientOf(id string) (client, bool) {
+	if id != cli.id {
+		return client{}, false
+	}
+	return cli, true
+}
 
 // redirects reports whether the client may get its answer at uri (RFC 8252
 // section 7.3): a literal loopback address, any port, the path /callback and

@@ -71,7 +71,7 @@ func (w *world) config(record oauth.Auditor) oauth.Config {
 	now := func() time.Time { return w.clock }
 	sessions := session.NewSessions(session.Config{Store: w, Now: now})
 	return oauth.Config{
-		URL: "https://sso.example.com/", Consents: sessions, Codes: sessions, Tokens: session.NewTokens(w, now),
+		URL: "https://sso.example.com/", Sessions: sessions, Tokens: session.NewTokens(w, now),
 		Issuer: w, Broker: w, Replay: w, Limit: w, Audit: record, RefreshMax: 12 * time.Hour,
 		Log: slog.New(slog.DiscardHandler), Now: now,
 	}

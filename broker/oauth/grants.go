@@ -11,16 +11,12 @@ import (
 	"github.com/rolecall/rolecall/broker/session"
 )
 
-// Consents remembers who let a client act for them, per browser session:
-// *session.Sessions.
-type Consents interface {
+// Sessions remembers who let a client act for them, per browser session, and
+// authorization codes, hashed: *session.Sessions. A second use of a code ends the
+// family that the first one made, or is about to make.
+type Sessions interface {
 	Consent(ctx context.Context, session, client string) error
 	Consented(ctx context.Context, session, client string) (bool, error)
-}
-
-// Codes keeps authorization codes, hashed: *session.Sessions. A second use of a
-// code ends the family that the first one made, or is about to make.
-type Codes interface {
 	KeepCode(ctx context.Context, code string, c session.Code) error
 	TakeCode(ctx context.Context, code string) (session.Code, error)
 }
@@ -46,7 +42,7 @@ func callerOf(f session.Family) broker.Caller {
 
 func (s *Server) keepCode(ctx context.Context, r *authRequest, caller broker.Caller) (string, error) {
 	code := session.NewHandle()
-	err := s.cfg.Codes.KeepCode(ctx, code, session.Code{
+	err := s.cfg.Sessions.KeepCode(ctx, code, session.Code{
 		Client: r.client.id, RedirectURI: r.redirectURI, Challenge: r.challenge, Nonce: r.nonce, Thumbprint: r.keyBound, Scope: r.granted(),
 		Family: session.Family{
 			ID: rand.Text(), Session: caller.Session, Client: r.client.id, Via: string(broker.ViaCLI), Scope: r.granted(),
@@ -62,7 +58,7 @@ func (s *Server) keepCode(ctx context.Context, r *authRequest, caller broker.Cal
 
 // takeCode gives what a code stands for, once.
 func (s *Server) takeCode(ctx context.Context, code string) (session.Code, error) {
-	c, err := s.cfg.Codes.TakeCode(ctx, code)
+	c, err := s.cfg.Sessions.TakeCode(ctx, code)
 	switch {
 	case errors.Is(err, session.ErrReused):
 		return c, refuse(errInvalidGrant, "the code has been used before; the tokens it gave have been ended").

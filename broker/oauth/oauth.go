@@ -54,8 +54,7 @@ type Broker interface {
 type Config struct {
 	// URL is the public address of the broker; the endpoints are below it.
 	URL      string
-	Consents Consents
-	Codes    Codes
+	Sessions Sessions
 	Tokens   Tokens
 	Issuer   Issuer
 	Broker   Broker

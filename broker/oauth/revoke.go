@@ -29,6 +29,7 @@ func (s *Server) revoke(ctx context.Context, req TokenRequest, event *audit.Even
 	if err != nil {
 		return err
 	}
+	event.Client = client.id
 	token := req.Form.Get("token")
 	if token == "" {
 		return refuse(errInvalidRequest, "token is missing")

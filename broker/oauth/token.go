@@ -67,6 +67,7 @@ func (s *Server) token(ctx context.Context, origin broker.Origin, req TokenReque
 	if err != nil {
 		return Issued{}, "", err
 	}
+	event.Client = client.id
 	kind := req.Form.Get("grant_type")
 	switch kind {
 	case "authorization_code", "refresh_token":
