@@ -96,7 +96,7 @@
     const two = (n) => String(n).padStart(2, '0');
     const words = (left) => {
       const minutes = Math.floor(left / 60);
-      if (left >= 3600) return Math.floor(minutes / 60) + ' h ' + two(minutes % 60) + ' min';
+      if (left >= 3600) return Math.floor(minutes / 60) + ' h' + (minutes % 60 ? ' ' + two(minutes % 60) + ' min' : '');
       return left >= 300 ? minutes + ' min' : minutes + ':' + two(left % 60);
     };
     const tick = () => {

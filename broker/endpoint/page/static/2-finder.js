@@ -1,6 +1,7 @@
 /* rolecall portal, part 2 of 2: search as you type over accounts and roles, and the keyboard of the list. */
-window.rolecallFinder = ({ all, keep, say, copy }) => {
+window.rolecallFinder = (kit) => {
   'use strict';
+  const { all, keep, say, copy } = kit;
   const form = document.querySelector('[data-finder]');
   if (!form) return;
   const field = form.querySelector('input[type=search]');
@@ -197,6 +198,9 @@ window.rolecallFinder = ({ all, keep, say, copy }) => {
   });
 
   // A page that the server has narrowed by ?q= holds only what fits: emptied, it is loaded whole.
+  // The attribute autofocus waits for the first painted frame; whoever types at once is quicker.
+  if (!location.hash && document.activeElement === document.body) field.focus({ preventScroll: true });
+  if (document.activeElement === field) field.setSelectionRange(field.value.length, field.value.length);
   if ('filtered' in form.dataset) field.addEventListener('input', () => { if (!field.value) location.href = '/'; });
   apply();
 };
