@@ -34,7 +34,10 @@ type Caller struct {
 	// Session is the public id of the session (not the cookie's secret).
 	Session string
 	Via     Via
-	// Since and NotAfter bound the session.
+	// Since is the sign-in; NotAfter ends the session here.
 	Since    time.Time
 	NotAfter time.Time
+	// ProviderEnd is when the provider ends its own session, zero where it did not
+	// say: no credentials live longer.
+	ProviderEnd time.Time
 }

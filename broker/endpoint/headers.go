@@ -7,7 +7,7 @@ import (
 )
 
 // policy is the Content-Security-Policy of every answer. Nothing inline, nothing
-// from elsewhere; forms go home or to the one origin that the page names.
+// from elsewhere; forms go home or to the origins that the page names.
 func policy(formActions ...string) string {
 	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; " +
 		"form-action " + strings.Join(append([]string{"'self'"}, formActions...), " ") +
@@ -15,14 +15,19 @@ func policy(formActions ...string) string {
 }
 
 // AllowFormAction lets the forms of the page about to be written lead to the
-// origin of target as well, directly or by a redirect: browsers check
-// form-action on redirects too. A target that is not an http(s) URL allows nothing.
-func AllowFormAction(w http.ResponseWriter, target string) {
-	u, err := url.Parse(target)
-	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || strings.ContainsAny(u.Host, " ;,'\"") {
-		return
+// origins of targets as well, directly or by a redirect: browsers check
+// form-action on redirects too. A host may begin with "*.". A target that is not
+// an http(s) URL allows nothing.
+func AllowFormAction(w http.ResponseWriter, targets ...string) {
+	var origins []string
+	for _, target := range targets {
+		u, err := url.Parse(target)
+		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || strings.ContainsAny(u.Host, " ;,'\"") {
+			continue
+		}
+		origins = append(origins, u.Scheme+"://"+u.Host)
 	}
-	w.Header().Set("Content-Security-Policy", policy(u.Scheme+"://"+u.Host))
+	w.Header().Set("Content-Security-Policy", policy(origins...))
 }
 
 // NoStore marks an answer that is made for one person.
@@ -37,6 +42,6 @@ func secureHeaders(h http.Header, https bool) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
 	if https {
-		h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+		h.Set("Strict-Transport-Security", "max-age=63072000")
 	}
 }

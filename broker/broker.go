@@ -1,0 +1,137 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/rolecall/rolecall/broker/audit"
+	"github.com/rolecall/rolecall/broker/iam"
+	"github.com/rolecall/rolecall/broker/limit"
+	"github.com/rolecall/rolecall/broker/policy"
+	"github.com/rolecall/rolecall/broker/replay"
+	"github.com/rolecall/rolecall/broker/session"
+	"github.com/rolecall/rolecall/broker/vend"
+	"github.com/rolecall/rolecall/broker/vend/console"
+	"github.com/rolecall/rolecall/config/secret"
+	"github.com/rolecall/rolecall/idp"
+)
+
+// Provider is one configured identity provider that signs people in by their browser.
+type Provider struct {
+	ProviderInfo
+	Redirector idp.Redirector
+	// Metadata gives the service provider metadata of a SAML provider; nil for others.
+	Metadata func() ([]byte, error)
+}
+
+// ProviderInfo is what the sign-in page shows of a provider.
+type ProviderInfo struct {
+	Name  string // part of its addresses: /TYPE/NAME/login
+	Type  string // saml, oidc
+	Label string // for people
+	Host  string // where the browser will go, "" where that is not known yet
+}
+
+// Auditor is the record without which nothing happens.
+type Auditor interface {
+	Append(ctx context.Context, event audit.Event) error
+}
+
+// Tally records what is not worth a record each.
+type Tally interface {
+	Add(event audit.Event)
+}
+
+// Federation turns credentials into an address that signs in to the AWS console.
+type Federation interface {
+	URL(ctx context.Context, credentials iam.Credentials, request console.Request) (secret.String, error)
+}
+
+// Config is what a Broker is made of. All fields are required.
+type Config struct {
+	Providers  []Provider
+	Policy     *policy.Policy
+	Vendor     vend.Vendor
+	Federation Federation
+	Sessions   *session.Sessions
+	Replay     *replay.Cache
+	Limit      *limit.Limiter
+	Audit      Auditor
+	// Tally counts what the limiter turns away.
+	Tally Tally
+	// OutliveSession lets credentials live longer than the broker's session they come from.
+	OutliveSession bool
+	Log            *slog.Logger
+	Now            func() time.Time
+}
+
+// Broker is the path from evidence to credentials. It is safe for concurrent use.
+type Broker struct {
+	cfg       Config
+	providers map[string]Provider
+}
+
+// New makes a Broker.
+func New(config Config) *Broker {
+	b := &Broker{cfg: config, providers: map[string]Provider{}}
+	for _, p := range config.Providers {
+		b.providers[p.Name] = p
+	}
+	return b
+}
+
+// SignInProviders lists the providers in the order of the configuration.
+func (b *Broker) SignInProviders() []ProviderInfo {
+	infos := make([]ProviderInfo, len(b.cfg.Providers))
+	for i, p := range b.cfg.Providers {
+		infos[i] = p.ProviderInfo
+	}
+	return infos
+}
+
+// SAMLMetadata gives what to import at a SAML identity provider.
+func (b *Broker) SAMLMetadata(_ context.Context, provider string) ([]byte, error) {
+	p, ok := b.providers[provider]
+	if !ok || p.Metadata == nil {
+		return nil, unknownProvider(provider)
+	}
+	document, err := p.Metadata()
+	if err != nil {
+		return nil, fmt.Errorf("metadata of provider %s: %w", provider, err)
+	}
+	return document, nil
+}
+
+func unknownProvider(name string) *Error {
+	return Fail(InvalidRequest, "unknown_provider", "There is no such identity provider here. Choose one on the sign-in page.").
+		Because(fmt.Errorf("provider %q", name))
+}
+
+// record appends an event; without it the call must fail.
+func (b *Broker) record(ctx context.Context, event audit.Event) error {
+	// The record must not be lost because the person closed the browser.
+	if err := b.cfg.Audit.Append(context.WithoutCancel(ctx), event); err != nil {
+		return Fail(Unavailable, "audit", "The audit record cannot be written, so nothing is handed out. Try again in a moment.").Because(err)
+	}
+	return nil
+}
+
+// TurnedAway counts a request that the limiter refused: one record per address
+// and minute, so that a flood cannot fill the disk.
+func (b *Broker) TurnedAway(_ context.Context, origin Origin, what string) {
+	event := b.event(origin, what, idp.Identity{})
+	event.Outcome, event.Reason = audit.Refused, "rate_limited"
+	b.cfg.Tally.Add(event)
+}
+
+// limited turns a limiter's decision into an error.
+func limited(d limit.Decision) error {
+	if d.Allowed {
+		return nil
+	}
+	e := Fail(RateLimited, "rate_limited", "Too many requests. Wait a moment, then try again.")
+	e.RetryAfter = d.RetryAfter
+	return e
+}

@@ -1,0 +1,60 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/rolecall/rolecall/broker/audit"
+	"github.com/rolecall/rolecall/broker/iam"
+	"github.com/rolecall/rolecall/broker/vend/console"
+	"github.com/rolecall/rolecall/config/secret"
+)
+
+// ConsoleOrder asks for the AWS console as one role.
+type ConsoleOrder struct {
+	Role    string
+	Region  string
+	Service string
+}
+
+// ConsoleURL is a filled console order. URL signs in whoever opens it: it goes
+// to the browser by a redirect and into no log.
+type ConsoleURL struct {
+	URL  secret.String
+	Role iam.RoleARN
+}
+
+// Console signs the caller in to the AWS console. The way is that of Vend; the
+// credentials go to AWS's federation endpoint instead of to the caller.
+func (b *Broker) Console(ctx context.Context, origin Origin, caller Caller, order ConsoleOrder) (ConsoleURL, error) {
+	granted, spec, err := b.decide(ctx, origin, caller, "console", Order{Role: order.Role})
+	if err != nil {
+		return ConsoleURL{}, err
+	}
+	if !granted.Console {
+		refused := Fail(AccessDenied, "no_console", "This role is for programs: its grant does not open the console. Use access keys.")
+		event := b.orderEvent(origin, caller, "console", granted, spec)
+		event.Outcome, event.Reason = audit.Refused, refused.Reason
+		if err := b.record(ctx, event); err != nil {
+			return ConsoleURL{}, err
+		}
+		return ConsoleURL{}, refused
+	}
+	result, err := b.fill(ctx, origin, caller, "console", granted, spec)
+	if err != nil {
+		return ConsoleURL{}, err
+	}
+	address, err := b.cfg.Federation.URL(ctx, result.Credentials, console.Request{
+		Partition: granted.Role.Partition, Account: granted.Role.Account, Role: granted.Role.Name,
+		Region: order.Region, Service: order.Service,
+	})
+	if errors.Is(err, console.ErrBadRequest) {
+		return ConsoleURL{}, Fail(InvalidRequest, "bad_console_target", "The region or service is not one of the AWS console's.").Because(err)
+	}
+	if err != nil {
+		return ConsoleURL{}, Fail(Unavailable, "federation_failed", "The AWS sign-in page did not answer as it should. Try again in a moment.").
+			Because(fmt.Errorf("federation endpoint: %w", err))
+	}
+	return ConsoleURL{URL: address, Role: granted.Role}, nil
+}

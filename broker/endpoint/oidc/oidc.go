@@ -1,0 +1,28 @@
+// Package oidc is the browser's way through an OpenID Connect provider
+// (authorization code flow, OpenID Connect Core 1.0 section 3.1):
+//
+//	GET  /oidc/{provider}/login      begin: redirect with state, nonce and PKCE challenge
+//	GET  /oidc/{provider}/callback   end: code and state become a session
+//	POST /oidc/{provider}/callback   the same for response_mode=form_post
+package oidc
+
+import (
+	"net/http"
+
+	"github.com/rolecall/rolecall/broker/endpoint"
+)
+
+// Endpoint serves /oidc/.
+type Endpoint struct {
+	SignIn endpoint.SignIn
+}
+
+const kind = "oidc"
+
+// Mount implements endpoint.Mounter.
+func (e Endpoint) Mount(mux *endpoint.Mux) {
+	back := func(w http.ResponseWriter, r *http.Request) error { return e.SignIn.Back(w, r, kind) }
+	mux.Page("GET /oidc/{provider}/login", func(w http.ResponseWriter, r *http.Request) error { return e.SignIn.Out(w, r, kind) })
+	mux.Page("GET /oidc/{provider}/callback", back)
+	mux.Page("POST /oidc/{provider}/callback", back)
+}

@@ -1,0 +1,45 @@
+// Package saml is the browser's way through a SAML 2.0 identity provider
+// (Web Browser SSO profile, saml-profiles-2.0-os section 4.1):
+//
+//	GET  /saml/{provider}/login      begin: redirect or auto-post form (AuthnRequest)
+//	POST /saml/{provider}/acs        end: SAMLResponse and RelayState become a session
+//	GET  /saml/{provider}/metadata   what to import at the provider
+package saml
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/rolecall/rolecall/broker/endpoint"
+)
+
+// Metadata gives the service provider metadata of one provider's configuration.
+type Metadata interface {
+	SAMLMetadata(ctx context.Context, provider string) ([]byte, error)
+}
+
+// Endpoint serves /saml/.
+type Endpoint struct {
+	SignIn   endpoint.SignIn
+	Metadata Metadata
+}
+
+const kind = "saml"
+
+// Mount implements endpoint.Mounter.
+func (e Endpoint) Mount(mux *endpoint.Mux) {
+	mux.Page("GET /saml/{provider}/login", func(w http.ResponseWriter, r *http.Request) error { return e.SignIn.Out(w, r, kind) })
+	mux.Page("POST /saml/{provider}/acs", func(w http.ResponseWriter, r *http.Request) error { return e.SignIn.Back(w, r, kind) })
+	mux.Page("GET /saml/{provider}/metadata", e.metadata)
+}
+
+func (e Endpoint) metadata(w http.ResponseWriter, r *http.Request) error {
+	document, err := e.Metadata.SAMLMetadata(r.Context(), r.PathValue("provider"))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/samlmetadata+xml")
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	_, _ = w.Write(document)
+	return nil
+}

@@ -1,0 +1,48 @@
+package broker
+
+import (
+	"context"
+	"time"
+
+	"github.com/rolecall/rolecall/broker/iam"
+	"github.com/rolecall/rolecall/broker/policy"
+)
+
+// Role is one role as policy answers for a caller.
+type Role struct {
+	ARN         iam.RoleARN
+	AccountID   string
+	AccountName string
+	Grant       string
+	Console     bool
+	Duration    time.Duration // of credentials where none is asked for
+	MaxDuration time.Duration // the most that may be asked for
+	// Withheld says why the caller does not get the role now; "" where it is granted.
+	Withheld string
+	// StepUp is true where a fresh sign-in, or one with a second factor, would give it.
+	StepUp bool
+}
+
+// Roles lists what the caller may have and what is withheld, in the order of the policy.
+func (b *Broker) Roles(_ context.Context, origin Origin, caller Caller) ([]Role, error) {
+	decision := b.cfg.Policy.Decide(caller.Identity, b.ask(origin, caller))
+	roles := make([]Role, 0, len(decision.Granted)+len(decision.Denied))
+	for _, g := range decision.Granted {
+		roles = append(roles, Role{
+			ARN: g.Role, AccountID: g.Account.ID, AccountName: g.Account.Name, Grant: g.Grant,
+			Console: g.Console, Duration: g.Duration, MaxDuration: g.MaxDuration,
+		})
+	}
+	for _, d := range decision.Denied {
+		roles = append(roles, Role{
+			ARN: d.Role, AccountID: d.Role.Account, AccountName: b.cfg.Policy.AccountName(d.Role.Account),
+			Grant: d.Grant, Withheld: d.Reason, StepUp: d.StepUp != nil,
+		})
+	}
+	return roles, nil
+}
+
+// ask is what policy must know of a request beside the identity.
+func (b *Broker) ask(origin Origin, caller Caller) policy.Ask {
+	return policy.Ask{Address: origin.Address, Time: b.cfg.Now(), Via: string(caller.Via), Since: caller.Since}
+}
