@@ -1,0 +1,81 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rolecall/rolecall/broker/keys"
+)
+
+// UseOnce implements replay.Store.
+func (s *Store) UseOnce(ctx context.Context, key [32]byte, until time.Time) (bool, error) {
+	return write(ctx, s, func(tx *tx) (bool, error) {
+		n, err := tx.affect("INSERT INTO used (key, until) VALUES (?, ?) ON CONFLICT DO NOTHING", key[:], micros(until))
+		return n == 1, err
+	})
+}
+
+// AddKey implements keys.Store.
+func (s *Store) AddKey(ctx context.Context, row keys.Row) (bool, error) {
+	return write(ctx, s, func(tx *tx) (bool, error) {
+		n, err := tx.affect(`INSERT INTO signing_keys (use, algorithm, generation, kid, active, sealed) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (use, algorithm, generation) DO NOTHING`,
+			row.Use, row.Algorithm, row.Generation, row.KID, micros(row.Active), row.Sealed)
+		return n == 1, err
+	})
+}
+
+// Keys implements keys.Store.
+func (s *Store) Keys(ctx context.Context, use string) (found []keys.Row, err error) {
+	rows, err := s.reads[readKeys].QueryContext(ctx, use)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var row keys.Row
+		var active int64
+		if err := rows.Scan(&row.Use, &row.Algorithm, &row.Generation, &row.KID, &active, &row.Sealed); err != nil {
+			return nil, err
+		}
+		row.Active = fromMicros(active)
+		found = append(found, row)
+	}
+	return found, rows.Err()
+}
+
+// DropKey implements keys.Store.
+func (s *Store) DropKey(ctx context.Context, kid string) error {
+	return do(ctx, s, func(tx *tx) error { return tx.exec("DELETE FROM signing_keys WHERE kid = ?", kid) })
+}
+
+// sweepBatch bounds how many rows one step of Sweep deletes, so that nobody waits
+// long behind it.
+const sweepBatch = 500
+
+// Sweep deletes what has expired by now, in small steps between which others write.
+func (s *Store) Sweep(ctx context.Context, now time.Time) error {
+	for _, table := range []struct{ name, key, expires string }{
+		{"pending", "handle", "expires"},
+		{"used", "key", "until"},
+		{"codes", "code", "keep"},
+		{"tokens", "hash", "expires"},
+		{"families", "id", "expires"},
+		{"sessions", "id", "expires"},
+	} {
+		text := fmt.Sprintf("DELETE FROM %[1]s WHERE %[2]s IN (SELECT %[2]s FROM %[1]s WHERE %[3]s <= ? LIMIT %[4]d)",
+			table.name, table.key, table.expires, sweepBatch)
+		for {
+			n, err := write(ctx, s, func(tx *tx) (int64, error) { return tx.affect(text, micros(now)) })
+			if err != nil {
+				return fmt.Errorf("sweep %s: %w", table.name, err)
+			}
+			if n < sweepBatch {
+				break
+			}
+		}
+	}
+	return nil
+}

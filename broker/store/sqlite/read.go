@@ -1,0 +1,94 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/rolecall/rolecall/broker/session"
+)
+
+// The prepared reads.
+const (
+	readSessionByToken = iota
+	readSessionByID
+	readToken
+	readConsent
+	readName
+	readKeys
+	numReads
+)
+
+func readTexts() [numReads]string {
+	const columns = "id, provider, subject, expires, seen, data"
+	return [numReads]string{
+		readSessionByToken: "SELECT " + columns + " FROM sessions WHERE token = ?",
+		readSessionByID:    "SELECT " + columns + " FROM sessions WHERE id = ?",
+		readToken: `SELECT t.refresh, t.used, t.thumbprint, t.expires, f.id, f.session, f.provider, f.subject, f.expires, f.data
+			FROM tokens t JOIN families f ON f.id = t.family WHERE t.hash = ? AND f.ended = 0`,
+		readConsent: "SELECT 1 FROM consents WHERE session = ? AND client = ?",
+		readName:    "SELECT provider, subject FROM names WHERE name = ?",
+		readKeys: `SELECT use, algorithm, generation, kid, active, sealed FROM signing_keys
+			WHERE use = ? ORDER BY algorithm, generation`,
+	}
+}
+
+// one reads at most one row. A read takes microseconds, so it is not cancelled: a
+// context that can end costs a goroutine each time.
+func (s *Store) one(ctx context.Context, which int, args []any, into ...any) (found bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	err = s.reads[which].QueryRowContext(context.WithoutCancel(ctx), args...).Scan(into...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (s *Store) session(ctx context.Context, which int, key any) (session.Row, error) {
+	var row session.Row
+	var expires, seen int64
+	found, err := s.one(ctx, which, []any{key}, &row.ID, &row.Provider, &row.Subject, &expires, &seen, &row.Data)
+	if err != nil {
+		return session.Row{}, err
+	}
+	if !found {
+		return session.Row{}, session.ErrNotFound
+	}
+	row.Expires, row.Seen = fromMicros(expires), fromMicros(seen)
+	return row, nil
+}
+
+// SessionByToken implements session.SessionStore.
+func (s *Store) SessionByToken(ctx context.Context, token session.Hash) (session.Row, error) {
+	return s.session(ctx, readSessionByToken, token[:])
+}
+
+// SessionByID implements session.SessionStore.
+func (s *Store) SessionByID(ctx context.Context, id string) (session.Row, error) {
+	return s.session(ctx, readSessionByID, id)
+}
+
+// FindToken implements session.TokenStore.
+func (s *Store) FindToken(ctx context.Context, token session.Hash) (session.TokenRow, session.Row, error) {
+	t := session.TokenRow{Hash: token}
+	var f session.Row
+	var expires, end int64
+	found, err := s.one(ctx, readToken, []any{token[:]},
+		&t.Refresh, &t.Used, &t.Thumbprint, &expires, &f.ID, &f.Session, &f.Provider, &f.Subject, &end, &f.Data)
+	if err == nil && !found {
+		err = session.ErrNotFound
+	}
+	if err != nil {
+		return session.TokenRow{}, session.Row{}, err
+	}
+	t.Expires, f.Expires = fromMicros(expires), fromMicros(end)
+	return t, f, nil
+}
+
+// HasConsent implements session.PeopleStore.
+func (s *Store) HasConsent(ctx context.Context, id, client string) (bool, error) {
+	var one int
+	return s.one(ctx, readConsent, []any{id, client}, &one)
+}
