@@ -110,7 +110,7 @@ func (d *discoverer) read(body []byte) (*metadata, error) {
 		*endpoint.into = v.text
 	}
 	methods, there := doc.get("token_endpoint_auth_methods_supported")
-	basic := !there || slices.ContainsFunc(methods.list, func(v value) bool { return v.text == "client_secret_basic" })
+	basic := !there || slices.ContainsFunc(methods.list(), func(v value) bool { return v.text == "client_secret_basic" })
 	if d.public || !basic {
 		m.style = oauth2.AuthStyleInParams
 	}

@@ -14,14 +14,16 @@ const maxToken = 16 << 10
 // jws is a compact JWS taken apart, not yet believed.
 type jws struct {
 	alg, kid  string
+	raw       string
 	input     string // what the signature covers
 	payload   []byte
 	signature []byte
+	claims    object // of payload, if somebody had to look before it was believed
 }
 
 // split takes a token apart: three parts of canonical base64url and a header
-// that names nothing but an allowed algorithm and a key of the provider's set.
-func split(raw string, algorithms []string) (jws, error) {
+// that names nothing but an algorithm and a key of the provider's set.
+func split(raw string) (jws, error) {
 	if len(raw) > maxToken {
 		return jws{}, idp.Reject("too_large", "the token has %d bytes, more than %d", len(raw), maxToken)
 	}
@@ -41,11 +43,11 @@ func split(raw string, algorithms []string) (jws, error) {
 		}
 		parts[i] = part
 	}
-	token := jws{input: raw[:last], payload: parts[1], signature: parts[2]}
-	return token, token.readHeader(parts[0], algorithms)
+	token := jws{raw: raw, input: raw[:last], payload: parts[1], signature: parts[2]}
+	return token, token.readHeader(parts[0])
 }
 
-func (token *jws) readHeader(data []byte, algorithms []string) error {
+func (token *jws) readHeader(data []byte) error {
 	header, err := readObject(data)
 	if err != nil {
 		return idp.Reject("malformed", "the token's header: %v", err)
@@ -60,8 +62,8 @@ func (token *jws) readHeader(data []byte, algorithms []string) error {
 		return idp.Reject("typ", "the token's typ must be JWT or absent; this is another kind of token")
 	}
 	alg, _ := header.get("alg")
-	if alg.kind != kindText || !slices.Contains(algorithms, alg.text) {
-		return idp.Reject("algorithm", "the token's algorithm %.32q is not one of %s", alg.text, strings.Join(algorithms, ", "))
+	if alg.kind != kindText || !slices.Contains(knownAlgorithms(), alg.text) {
+		return idp.Reject("algorithm", "the token's algorithm %.32q is none that proves anything", alg.text)
 	}
 	kid, there := header.get("kid")
 	if there && (kid.kind != kindText || !printable(kid.text, 128)) {

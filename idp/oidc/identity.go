@@ -9,7 +9,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"strings"
 
 	"github.com/rolecall/rolecall/config/secret"
 	"github.com/rolecall/rolecall/idp"
@@ -24,7 +23,7 @@ func (p *Provider) login(raw string, t *idToken, more object, s *steps) (idp.Log
 	}
 	return idp.Login{
 		Identity: identity,
-		Once:     idp.Once{Key: onceKey(raw), Until: t.expires.Add(p.skew)},
+		Once:     idp.Once{Key: onceKey(t.payload), Until: t.expires.Add(p.skew)},
 		Upstream: idp.Upstream{Sid: t.sid, IDToken: secret.New(raw)},
 	}, nil
 }
@@ -60,7 +59,7 @@ func (p *Provider) judgeGroups(all object) error {
 	}
 	elsewhere := false
 	if names, there := all.get("_claim_names"); there {
-		_, elsewhere = names.object.get(name)
+		_, elsewhere = names.object().get(name)
 	}
 	if more, _ := all.get("hasgroups"); elsewhere || more.kind == kindBool && more.text == "true" {
 		return idp.Reject("groups_overage", "the person has more groups than fit into a token; let the provider send only those that are assigned to rolecall")
@@ -77,13 +76,7 @@ func (p *Provider) judgeGroups(all object) error {
 
 // onceKey is the hash of what was signed, not of the text, which others may be
 // able to write in several ways.
-func onceKey(raw string) string {
-	_, rest, _ := strings.Cut(raw, ".")
-	text, _, _ := strings.Cut(rest, ".")
-	payload, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil { // cannot be: the token was judged
-		payload = []byte(text)
-	}
+func onceKey(payload []byte) string {
 	sum := sha256.Sum256(payload)
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
@@ -91,6 +84,9 @@ func onceKey(raw string) string {
 // merge adds the claims of userinfo that the ID token lacks. What the ID token
 // says stays, and what only a signed token may say is not taken from elsewhere.
 func merge(claims, more object) object {
+	if len(more) == 0 {
+		return claims
+	}
 	all := append(object{}, claims...)
 	for _, m := range more {
 		switch m.name {

@@ -30,10 +30,29 @@ const maxDepth = 16
 // value is one JSON value. text is the text itself, or the literal of a number
 // or boolean.
 type value struct {
-	kind   kind
-	text   string
+	kind  kind
+	text  string
+	inner *inner
+}
+
+// inner is what a list or an object holds.
+type inner struct {
 	list   []value
 	object object
+}
+
+func (v value) list() []value {
+	if v.inner == nil {
+		return nil
+	}
+	return v.inner.list
+}
+
+func (v value) object() object {
+	if v.inner == nil {
+		return nil
+	}
+	return v.inner.object
 }
 
 // object keeps its members in their order.
@@ -72,7 +91,7 @@ func readObject(data []byte) (object, error) {
 	if r.space(); r.at != len(r.text) {
 		return nil, errors.New("something follows the JSON object")
 	}
-	return v.object, nil
+	return v.object(), nil
 }
 
 type jsonReader struct {
@@ -114,20 +133,25 @@ func (r *jsonReader) value(depth int) (value, error) {
 	case c == '-' || c >= '0' && c <= '9':
 		return r.readNumber()
 	}
-	for literal, k := range map[string]kind{"true": kindBool, "false": kindBool, "null": kindNull} {
-		if strings.HasPrefix(r.text[r.at:], literal) {
-			r.at += len(literal)
-			return value{kind: k, text: literal}, nil
+	for _, literal := range [...]string{"true", "false", "null"} {
+		if !strings.HasPrefix(r.text[r.at:], literal) {
+			continue
 		}
+		r.at += len(literal)
+		if literal == "null" {
+			return value{}, nil
+		}
+		return value{kind: kindBool, text: literal}, nil
 	}
 	return value{}, errors.New("not a JSON value")
 }
 
 func (r *jsonReader) readMembers(depth int) (value, error) {
-	v := value{kind: kindObject}
+	in := &inner{object: make(object, 0, 8)}
+	v := value{kind: kindObject, inner: in}
 	r.at++
 	for r.space(); r.peek() != '}'; r.space() {
-		if len(v.object) > 0 {
+		if len(in.object) > 0 {
 			if r.peek() != ',' {
 				return v, errors.New("a comma is missing")
 			}
@@ -147,17 +171,18 @@ func (r *jsonReader) readMembers(depth int) (value, error) {
 		if err != nil {
 			return v, err
 		}
-		v.object = append(v.object, member{name, item})
+		in.object = append(in.object, member{name, item})
 	}
 	r.at++
-	return v, v.object.distinct(depth == 0)
+	return v, in.object.distinct(depth == 0)
 }
 
 func (r *jsonReader) readList(depth int) (value, error) {
-	v := value{kind: kindList}
+	in := &inner{}
+	v := value{kind: kindList, inner: in}
 	r.at++
 	for r.space(); r.peek() != ']'; r.space() {
-		if len(v.list) > 0 {
+		if len(in.list) > 0 {
 			if r.peek() != ',' {
 				return v, errors.New("a comma is missing")
 			}
@@ -168,7 +193,7 @@ func (r *jsonReader) readList(depth int) (value, error) {
 		if err != nil {
 			return v, err
 		}
-		v.list = append(v.list, item)
+		in.list = append(in.list, item)
 	}
 	r.at++
 	return v, nil

@@ -134,14 +134,14 @@ func sameValue(v value, want any) bool {
 	case json.Number:
 		return v.kind == kindNumber && v.text == want.String()
 	case map[string]any:
-		return v.kind == kindObject && same(v.object, want)
+		return v.kind == kindObject && same(v.object(), want)
 	case []any:
 		for i, item := range want {
-			if i >= len(v.list) || !sameValue(v.list[i], item) {
+			if i >= len(v.list()) || !sameValue(v.list()[i], item) {
 				return false
 			}
 		}
-		return v.kind == kindList && len(v.list) == len(want)
+		return v.kind == kindList && len(v.list()) == len(want)
 	}
 	return false
 }
@@ -154,14 +154,14 @@ func FuzzToken(f *testing.F) {
 	f.Add(`{"payload":"e30"}`)
 	f.Add("e30.e30.e30.e30.e30")
 	f.Fuzz(func(t *testing.T, raw string) {
-		token, err := split(raw, knownAlgorithms())
+		token, err := split(raw)
 		if err != nil {
 			return
 		}
 		if strings.Count(raw, ".") != 2 || len(raw) > maxToken || strings.Trim(raw, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
 			t.Fatalf("not a compact JWS: %q", raw)
 		}
-		claims, err := readClaims(token.payload)
+		claims, err := readClaims(token)
 		if err != nil {
 			return
 		}

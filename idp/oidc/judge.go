@@ -58,17 +58,25 @@ func (s *steps) add(step, detail string, err error) error {
 
 // judge is the one way from a raw token to claims that may be believed: sign-in,
 // exchange and inspect differ in the expectation only. The signature is checked
-// before a claim is read; go-oidc is asked last, and must say the same.
+// before a claim is believed; go-oidc is asked last, and must say the same.
 func judge(ctx context.Context, raw string, keys *keySet, want expectation, s *steps) (*idToken, error) {
-	token, err := split(raw, want.algorithms)
+	token, err := split(raw)
 	if s.add("form", token.alg, err) != nil {
 		return nil, err
 	}
-	_, err = keys.verify(ctx, token)
+	return judgeSplit(ctx, token, keys, want, s)
+}
+
+// judgeSplit is judge after the form.
+func judgeSplit(ctx context.Context, token jws, keys *keySet, want expectation, s *steps) (*idToken, error) {
+	err := want.judgeAlgorithm(token)
+	if err == nil {
+		err = keys.verify(ctx, token)
+	}
 	if s.add("signature", "key "+token.kid, err) != nil {
 		return nil, err
 	}
-	t, err := readClaims(token.payload)
+	t, err := readClaims(token)
 	if err != nil {
 		err = idp.Reject("malformed", "the token's claims: %v", err)
 	}
@@ -87,11 +95,18 @@ func judge(ctx context.Context, raw string, keys *keySet, want expectation, s *s
 			return nil, err
 		}
 	}
-	err = want.secondOpinion(ctx, raw, token, t)
+	err = want.secondOpinion(ctx, token, t)
 	if s.add("go-oidc", "says the same", err) != nil {
 		return nil, err
 	}
 	return t, nil
+}
+
+func (want *expectation) judgeAlgorithm(token jws) error {
+	if !slices.Contains(want.algorithms, token.alg) {
+		return idp.Reject("algorithm", "the token's algorithm %s is not one of %s", token.alg, strings.Join(want.algorithms, ", "))
+	}
+	return nil
 }
 
 func (want *expectation) judgeIssuer(t *idToken) error {
@@ -201,14 +216,14 @@ func (v verified) VerifySignature(_ context.Context, raw string) ([]byte, error)
 
 // secondOpinion asks go-oidc, by a clock that allows for the skew, and demands
 // that it read the same token.
-func (want *expectation) secondOpinion(ctx context.Context, raw string, token jws, t *idToken) error {
-	verifier := goidc.NewVerifier(want.issuer, verified{raw, token.payload}, &goidc.Config{
+func (want *expectation) secondOpinion(ctx context.Context, token jws, t *idToken) error {
+	verifier := goidc.NewVerifier(want.issuer, verified{token.raw, token.payload}, &goidc.Config{
 		ClientID:             want.clientID,
 		SkipClientIDCheck:    want.exchange, // judgeAudience knows the further audiences
 		SupportedSigningAlgs: want.algorithms,
 		Now:                  func() time.Time { return want.now.Add(-want.skew) },
 	})
-	other, err := verifier.Verify(ctx, raw)
+	other, err := verifier.Verify(ctx, token.raw)
 	if err != nil {
 		return &idp.Rejection{Reason: "malformed", Detail: "go-oidc refuses the token", Cause: err}
 	}

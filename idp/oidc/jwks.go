@@ -44,30 +44,30 @@ func readRing(data []byte) (ring, error) {
 		return nil, fmt.Errorf("key set: %w", err)
 	}
 	keys, _ := set.get("keys")
-	if keys.kind != kindList || len(keys.list) > maxKeys {
+	if keys.kind != kindList || len(keys.list()) > maxKeys {
 		return nil, fmt.Errorf("key set: keys is not a list of at most %d", maxKeys)
 	}
 	var raws struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
-	if err := json.Unmarshal(data, &raws); err != nil || len(raws.Keys) != len(keys.list) {
+	if err := json.Unmarshal(data, &raws); err != nil || len(raws.Keys) != len(keys.list()) {
 		return nil, errors.New("key set: keys cannot be read")
 	}
 	var found ring
 	seen := map[string]bool{}
-	for i, v := range keys.list {
+	for i, v := range keys.list() {
 		if v.kind != kindObject {
 			return nil, fmt.Errorf("key set: key %d is not an object", i+1)
 		}
-		if err := condemned(v.object); err != nil {
+		if err := condemned(v.object()); err != nil {
 			return nil, fmt.Errorf("key set: key %d %w", i+1, err)
 		}
-		kid, _ := v.object.get("kid")
+		kid, _ := v.object().get("kid")
 		if kid.text != "" && seen[kid.text] {
 			return nil, fmt.Errorf("key set: kid %.64q is there twice", kid.text)
 		}
 		seen[kid.text] = true
-		if key, ok := readKey(v.object, raws.Keys[i]); ok {
+		if key, ok := readKey(v.object(), raws.Keys[i]); ok {
 			found = append(found, key)
 		}
 	}
@@ -95,7 +95,7 @@ func readKey(o object, raw []byte) (publicKey, bool) {
 	if use, there := o.get("use"); there && use.text != "sig" {
 		return publicKey{}, false
 	}
-	if ops, there := o.get("key_ops"); there && !slices.ContainsFunc(ops.list, func(v value) bool { return v.text == "verify" }) {
+	if ops, there := o.get("key_ops"); there && !slices.ContainsFunc(ops.list(), func(v value) bool { return v.text == "verify" }) {
 		return publicKey{}, false
 	}
 	alg, there := o.get("alg")

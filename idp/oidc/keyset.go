@@ -2,7 +2,6 @@ package oidc
 
 import (
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -199,17 +198,17 @@ func (s *keySet) notFound(kid string) {
 }
 
 // verify finds the key of a token and checks its signature.
-func (s *keySet) verify(ctx context.Context, token jws) (crypto.PublicKey, error) {
+func (s *keySet) verify(ctx context.Context, token jws) error {
 	keys, err := s.find(ctx, token.kid, token.alg)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, key := range keys {
 		if verifySignature(key.key, token.alg, token.input, token.signature) {
-			return key.key, nil
+			return nil
 		}
 	}
-	return nil, idp.Reject("signature", "the signature is not that of the provider's key %q", token.kid)
+	return idp.Reject("signature", "the signature is not that of the provider's key %q", token.kid)
 }
 
 // lifetime is Cache-Control's max-age, between minAge and the bound.

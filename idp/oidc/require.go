@@ -89,13 +89,13 @@ func (v value) native() any {
 		}
 		return f
 	case kindList:
-		list := make([]any, len(v.list))
-		for i, item := range v.list {
+		list := make([]any, len(v.list()))
+		for i, item := range v.list() {
 			list[i] = item.native()
 		}
 		return list
 	case kindObject:
-		return v.object.native()
+		return v.object().native()
 	}
 	return nil
 }

@@ -21,16 +21,20 @@ type idToken struct {
 	hasNonce, hasAzp      bool
 	hasEvents, hasExpires bool
 	claims                object
+	payload               []byte
 }
 
 // readClaims reads the payload of a token. A claim of the protocol that is there
 // must be of its type.
-func readClaims(payload []byte) (*idToken, error) {
-	claims, err := readObject(payload)
-	if err != nil {
-		return nil, err
+func readClaims(token jws) (*idToken, error) {
+	claims := token.claims
+	if claims == nil {
+		var err error
+		if claims, err = readObject(token.payload); err != nil {
+			return nil, err
+		}
 	}
-	t := &idToken{claims: claims}
+	t := &idToken{claims: claims, payload: token.payload}
 	for i := range claims {
 		if claims[i].value.kind == kindNull { // as good as absent
 			continue
@@ -104,8 +108,8 @@ func (v value) asTexts() ([]string, error) {
 	if v.kind != kindList {
 		return nil, errors.New("is not a list")
 	}
-	texts := make([]string, len(v.list))
-	for i, item := range v.list {
+	texts := make([]string, len(v.list()))
+	for i, item := range v.list() {
 		if item.kind != kindText {
 			return nil, errors.New("is not a list of texts")
 		}
@@ -147,8 +151,8 @@ func (o object) attributes() map[string][]string {
 }
 
 func (v value) scalars() ([]string, bool) {
-	texts := make([]string, len(v.list))
-	for i, item := range v.list {
+	texts := make([]string, len(v.list()))
+	for i, item := range v.list() {
 		switch item.kind {
 		case kindText, kindNumber, kindBool:
 			texts[i] = item.text

@@ -13,20 +13,19 @@ import (
 // idp.ErrNotMine, found before anything is fetched or verified. Whether the token
 // may come twice is the caller's to ask (Login.Once).
 func (p *Provider) Verify(ctx context.Context, raw string) (idp.Login, error) {
-	token, err := split(raw, knownAlgorithms())
+	token, err := split(raw)
 	if err != nil {
 		return idp.Login{}, err
 	}
-	claims, err := readObject(token.payload)
-	if err != nil {
+	if token.claims, err = readObject(token.payload); err != nil {
 		return idp.Login{}, idp.Reject("malformed", "the token's claims: %v", err)
 	}
-	if issuer, _ := claims.get("iss"); issuer.kind != kindText || issuer.text != p.config.Issuer.Value {
+	if issuer, _ := token.claims.get("iss"); issuer.kind != kindText || issuer.text != p.config.Issuer.Value {
 		return idp.Login{}, idp.ErrNotMine
 	}
 	want := p.expect(p.now())
 	want.exchange = true
-	t, err := judge(ctx, raw, p.keys, want, nil)
+	t, err := judgeSplit(ctx, token, p.keys, want, nil)
 	if err != nil {
 		return idp.Login{}, err
 	}
