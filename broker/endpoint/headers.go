@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,8 +17,10 @@ func policy(formActions ...string) string {
 
 // AllowFormAction lets the forms of the page about to be written lead to the
 // origins of targets as well, directly or by a redirect: browsers check
-// form-action on redirects too. A host may begin with "*.". A target that is not
-// an http(s) URL allows nothing.
+// form-action on redirects too, every hop of them. A host may begin with "*.". A
+// target that is not an http(s) URL allows nothing. CSP's grammar has no IPv6
+// addresses (CSP3 section 2.3.1, host-char), and Chromium matches none: for
+// http://[::1]:PORT the port alone is named.
 func AllowFormAction(w http.ResponseWriter, targets ...string) {
 	var origins []string
 	for _, target := range targets {
@@ -25,7 +28,11 @@ func AllowFormAction(w http.ResponseWriter, targets ...string) {
 		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || strings.ContainsAny(u.Host, " ;,'\"") {
 			continue
 		}
-		origins = append(origins, u.Scheme+"://"+u.Host)
+		host := u.Host
+		if strings.Contains(u.Hostname(), ":") {
+			host = "*:" + cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+		}
+		origins = append(origins, u.Scheme+"://"+host)
 	}
 	w.Header().Set("Content-Security-Policy", policy(origins...))
 }
