@@ -3,11 +3,13 @@ package devaws_test
 import (
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -304,4 +306,53 @@ func TestTheOriginSaysWhatItIs(t *testing.T) {
 	if res, _ := c.do(http.DefaultClient, http.MethodGet, "/assets/", nil); res.StatusCode != http.StatusNotFound {
 		t.Error(res.Status)
 	}
+}
+
+func TestTheLogHoldsNoSecret(t *testing.T) {
+	t.Parallel()
+	var b syncBuffer
+	c := start(t, map[string]string{"Admin": devaws.TrustPolicy("tenant-CANARY", brokerARN)}, func(cfg *devaws.Config) {
+		cfg.Log = slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	in := order("Admin")
+	in.ExternalId = aws.String("tenant-CANARY")
+	k := c.assume(c.broker(), in).Credentials
+	for _, bad := range []string{"tenant-CANARY-2", "tenant CANARY"} {
+		in.ExternalId = aws.String(bad)
+		if _, err := c.broker().AssumeRole(t.Context(), in); err == nil {
+			t.Error("accepted")
+		}
+	}
+	token := c.signinToken(http.MethodPost, k, 0)
+	c.login(browser(), token, "https://evil.example/", portal)
+	c.login(browser(), token, c.url+"/console/", portal)
+	c.login(browser(), token, c.url+"/console/", portal)
+	c.signinToken(http.MethodPost, k, 1)
+	text := b.String()
+	if !strings.Contains(text, "AssumeRole denied") || !strings.Contains(text, "federation refused") {
+		t.Error("the log does not say what was refused:", text)
+	}
+	for _, secret := range []string{"CANARY", *k.SecretAccessKey, *k.SessionToken, token, brokerWord} {
+		if strings.Contains(text, secret) {
+			t.Errorf("the log holds %q", secret)
+		}
+	}
+}
+
+// syncBuffer is a buffer that several goroutines write to.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }

@@ -28,7 +28,8 @@ func (a *AWS) sts(w http.ResponseWriter, r *http.Request) {
 	if !errors.As(err, &fault) {
 		fault = stswire.Fail("InternalFailure", "")
 	}
-	a.log.DebugContext(r.Context(), "sts refused a call", "request_id", requestID, "error", err)
+	// The code only: messages repeat what the caller sent, an external id perhaps.
+	a.log.DebugContext(r.Context(), "sts refused a call", "request_id", requestID, "code", fault.Code, "status", fault.Status)
 	stswire.WriteError(w, requestID, fault)
 }
 
