@@ -197,7 +197,7 @@ func narrow(granted policy.Granted, asked string) (string, error) {
 	}
 	joined, err := iam.Narrow(granted.Policy, asked)
 	if err != nil {
-		return "", Fail(InvalidRequest, "policy_not_narrower", "The policy was not accepted: "+err.Error()+".").Because(err)
+		return "", Fail(InvalidRequest, "policy_not_narrower", "The policy was not accepted: "+err.Error()+".")
 	}
 	return joined, nil
 }

@@ -193,18 +193,56 @@ func (p *Policy) checkDynamic(g config.Grant, t target, faults *config.Faults) (
 	return listed
 }
 
-// checkDenied judges the role text of a denying grant.
+// checkDenied judges the role text of a denying grant: one that can match no role
+// would refuse nothing, and nobody would notice.
 func (p *Policy) checkDenied(g config.Grant, t target, literal bool, faults *config.Faults) {
-	if !literal || strings.Contains(g.Role.Value, "*") {
-		if t.accounts == nil && strings.Contains(g.Role.Value, "/") && !strings.HasPrefix(g.Role.Value, "arn:") {
-			where, _, _ := strings.Cut(g.Role.Value, "/")
-			if !strings.ContainsAny(where, "*{") && p.findAccount(where) == nil {
-				faults.Add(g.Role.Pos, "role: no account is named %q, so the refusal would refuse nothing", where)
-			}
-		}
+	pattern := g.Role.Value
+	if literal && !strings.Contains(pattern, "*") {
+		p.literalRoles(g, t, pattern, faults)
 		return
 	}
-	p.literalRoles(g, t, g.Role.Value, faults)
+	if t.accounts != nil {
+		return
+	}
+	head := pattern
+	if i := strings.IndexAny(head, "*{"); i >= 0 {
+		head = head[:i]
+	}
+	if !beginsARN(head) && !p.beginsAccount(head) {
+		faults.Add(g.Role.Pos, "role: %q matches no role, so the refusal would refuse nothing; want an ARN or ACCOUNT/ROLE with *", pattern)
+	}
+}
+
+// beginsARN reports whether a text can be continued to a role's ARN.
+func beginsARN(head string) bool {
+	got := strings.SplitN(head, ":", 6)
+	for i, want := range []string{"arn", "aws", "iam", "", "", "role/"} {
+		if i >= len(got) {
+			return true
+		}
+		whole := i < len(got)-1
+		switch {
+		case i == 4 || i == 1 && strings.HasPrefix(got[i], want):
+		case whole && got[i] != want,
+			!whole && !strings.HasPrefix(want, got[i]) && !(i == 5 && strings.HasPrefix(got[i], want)):
+			return false
+		}
+	}
+	return true
+}
+
+// beginsAccount reports whether a text can be continued to ACCOUNT/ROLE.
+func (p *Policy) beginsAccount(head string) bool {
+	where, _, whole := strings.Cut(head, "/")
+	if whole {
+		return p.findAccount(where) != nil || iam.ValidAccountID(where)
+	}
+	for _, a := range p.accounts {
+		if strings.HasPrefix(a.name, where) {
+			return true
+		}
+	}
+	return len(where) <= 12 && strings.Trim(where, "0123456789") == ""
 }
 
 // roleOf interns a concrete role.

@@ -1,0 +1,160 @@
+package assemble
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/endpoint"
+	"github.com/rolecall/rolecall/broker/endpoint/api"
+	"github.com/rolecall/rolecall/broker/endpoint/login"
+	oidcendpoint "github.com/rolecall/rolecall/broker/endpoint/oidc"
+	"github.com/rolecall/rolecall/broker/endpoint/page"
+	"github.com/rolecall/rolecall/broker/endpoint/portal"
+	samlendpoint "github.com/rolecall/rolecall/broker/endpoint/saml"
+	"github.com/rolecall/rolecall/broker/endpoint/token"
+	"github.com/rolecall/rolecall/broker/issuer"
+	"github.com/rolecall/rolecall/broker/keys"
+	"github.com/rolecall/rolecall/broker/limit"
+	"github.com/rolecall/rolecall/broker/oauth"
+	"github.com/rolecall/rolecall/broker/replay"
+	"github.com/rolecall/rolecall/broker/session"
+	"github.com/rolecall/rolecall/broker/vend"
+	"github.com/rolecall/rolecall/broker/vend/console"
+)
+
+// connect joins state, providers and policy into the services, and those with
+// the endpoints.
+func (d *Daemon) connect(ctx context.Context, g *generation) error {
+	c, o := d.options.Config, d.options
+	vendor, err := d.newVendor(ctx)
+	if err != nil {
+		return err
+	}
+	federation, err := console.New(console.Config{Endpoint: d.signinEndpoint(), Issuer: serverURL(c), Now: o.Now})
+	if err != nil {
+		return fmt.Errorf("aws.signin_endpoint: %w", err)
+	}
+	sessions := session.NewSessions(session.Config{Store: d.store, Max: c.Session.Max, Idle: c.Session.Idle, Now: o.Now})
+	once := replay.New(replay.Config{Store: d.store, Now: o.Now})
+	limiter := limit.New(limit.Config{PerAddress: c.Limits.PerAddress, PerSubject: c.Limits.PerSubject, Now: o.Now})
+	d.Broker = broker.New(broker.Config{
+		Providers: g.providers, Policy: g.policy, Vendor: vendor, Federation: federation,
+		Sessions: sessions, Replay: once, Limit: limiter, Audit: d.audit, Tally: d.tally,
+		OutliveSession: c.AWS.OutliveSession, Log: o.Log, Now: o.Now,
+	})
+	sealer, err := keys.OpenSealer(filepath.Join(filepath.Dir(storePath(c)), "rolecall.key"))
+	if err != nil {
+		return fmt.Errorf("key file: %w", err)
+	}
+	d.keys = keys.New(keys.Config{Store: d.store, Sealer: sealer, Now: o.Now, Log: o.Log})
+	issuerURL := c.Issuer.URL.Value
+	if issuerURL == "" {
+		issuerURL = serverURL(c)
+	}
+	published, err := issuer.New(issuer.Config{URL: issuerURL, Server: serverURL(c), Keys: d.keys, Now: o.Now})
+	if err != nil {
+		return fmt.Errorf("issuer: %w", err)
+	}
+	authorization := oauth.New(oauth.Config{
+		URL: serverURL(c), Sessions: sessions, Issuer: published, Broker: d.Broker, Replay: once,
+		Limit: limiter, Audit: d.audit, RefreshMax: c.Session.RefreshMax, Log: o.Log, Now: o.Now,
+	})
+	return d.mount(authorization, published)
+}
+
+// newVendor is the way to STS: one call, behind a cache.
+func (d *Daemon) newVendor(ctx context.Context) (vend.Vendor, error) {
+	c := d.options.Config.AWS
+	credentials := d.options.AWS
+	if credentials == nil {
+		chain, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(c.Region))
+		if err != nil {
+			return nil, fmt.Errorf("the broker's own AWS credentials: %w", err)
+		}
+		credentials = chain.Credentials
+	}
+	assume, err := vend.NewAssumeRole(vend.Config{
+		Credentials: aws.NewCredentialsCache(credentials), Region: c.Region, Endpoint: c.Endpoint.Value,
+		Timeout: c.Timeout,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return vend.NewCache(assume, vend.CacheConfig{Now: d.options.Now}), nil
+}
+
+// signinEndpoint is the stand-in's console, where there is a stand-in.
+func (d *Daemon) signinEndpoint() string {
+	if own := d.options.Config.AWS.SigninEndpoint.Value; own != "" {
+		return own
+	}
+	return d.options.Config.AWS.Endpoint.Value
+}
+
+// mount puts every endpoint on the HTTP edge: one line each.
+func (d *Daemon) mount(authorization *oauth.Server, published *issuer.Issuer) error {
+	c, o := d.options.Config, d.options
+	public, err := url.Parse(serverURL(c))
+	if err != nil {
+		return fmt.Errorf("server.url: %w", err)
+	}
+	cookies := endpoint.Cookies{HTTPS: public.Scheme == "https"}
+	pages, err := page.New(page.Config{Cookies: cookies})
+	if err != nil {
+		return fmt.Errorf("pages: %w", err)
+	}
+	edge := d.edgeConfig(public)
+	edge.Problems = pages
+	signIn := endpoint.SignIn{Service: d.Broker, Cookies: cookies, Pages: pages}
+	d.edge = endpoint.New(edge,
+		pages,
+		login.Endpoint{Service: d.Broker, Pages: pages, Cookies: cookies},
+		samlendpoint.Endpoint{SignIn: signIn, Metadata: d.Broker},
+		oidcendpoint.Endpoint{SignIn: signIn},
+		portal.Endpoint{Service: d.Broker, Pages: pages, Cookies: cookies, URL: serverURL(c), Region: c.AWS.Region, ConsoleOrigins: d.consoleOrigins(), Now: o.Now},
+		token.Endpoint{Service: authorization, Sessions: d.Broker, Metadata: published, Pages: consentPage{pages}, Cookies: cookies},
+		api.Endpoint{Service: d.Broker, Tokens: authorization, Cookies: cookies},
+	)
+	return nil
+}
+
+// consentPage draws what the authorization server asks with the portal's pages.
+type consentPage struct{ pages *page.Pages }
+
+// Consent implements token.Pages.
+func (p consentPage) Consent(w http.ResponseWriter, r *http.Request, view token.ConsentView) error {
+	return p.pages.Consent(w, r, page.Consent{
+		Person: page.Person{Username: view.Username}, Client: view.Client, RedirectURI: view.RedirectURI,
+		May: view.Abilities, Action: "/oauth2/authorize", Hidden: fields(view.Fields),
+	})
+}
+
+func fields(given []token.Field) []page.Field {
+	out := make([]page.Field, len(given))
+	for i, f := range given {
+		out[i] = page.Field(f)
+	}
+	return out
+}
+
+// consoleOrigins are the addresses that opening a console passes through.
+func (d *Daemon) consoleOrigins() []string {
+	if at := d.signinEndpoint(); at != "" {
+		return []string{at}
+	}
+	switch partitionOf(d.options.Config.AWS.Region) {
+	case "aws-us-gov":
+		return []string{"https://*.amazonaws-us-gov.com"}
+	case "aws-cn":
+		return []string{"https://*.amazonaws.cn"}
+	}
+	return []string{"https://*.aws.amazon.com"}
+}

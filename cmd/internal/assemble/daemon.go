@@ -1,0 +1,204 @@
+// Package assemble is the only package that sees everything: it turns a
+// configuration into a running daemon, and for `rolecalld dev` puts an identity
+// provider and an AWS stand-in beside it. A new provider, store, vending mode or
+// endpoint is one line here.
+package assemble
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/audit"
+	"github.com/rolecall/rolecall/broker/endpoint"
+	"github.com/rolecall/rolecall/broker/keys"
+	"github.com/rolecall/rolecall/broker/store/sqlite"
+	"github.com/rolecall/rolecall/config"
+)
+
+// Options is what a daemon is made of beside its configuration.
+type Options struct {
+	Config *config.Config
+	Log    *slog.Logger
+	Now    func() time.Time
+	// AWS are the broker's own credentials; nil is the SDK's default chain.
+	AWS aws.CredentialsProvider
+}
+
+// Daemon is a broker that is ready to serve.
+type Daemon struct {
+	Broker *broker.Broker
+
+	options Options
+	store   *sqlite.Store
+	audit   *audit.Log
+	tally   *audit.Tally
+	keys    *keys.Keys
+	edge    *endpoint.Edge
+	refresh []func(context.Context) // metadata and the like, until the context ends
+}
+
+// New builds everything that needs no network: it opens the store and the audit
+// file and reads keys; providers are reached when somebody signs in.
+func New(ctx context.Context, options Options) (d *Daemon, err error) {
+	d = &Daemon{options: options}
+	defer func() {
+		if err != nil {
+			_ = d.Close()
+		}
+	}()
+	if err := d.openState(ctx); err != nil {
+		return nil, err
+	}
+	generation, err := newGeneration(options)
+	if err != nil {
+		return nil, err
+	}
+	d.refresh = generation.refresh
+	if err := d.connect(ctx, generation); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// openState opens what outlives a request: store, audit, signing keys.
+func (d *Daemon) openState(ctx context.Context) error {
+	c := d.options.Config
+	path := storePath(c)
+	var err error
+	if d.store, err = sqlite.Open(ctx, path); err != nil {
+		return fmt.Errorf("store %s: %w", c.Store.Value, err)
+	}
+	file := c.Audit.File
+	if file == "" {
+		file = filepath.Join(filepath.Dir(path), "audit.jsonl")
+	}
+	if d.audit, err = audit.Open(audit.Config{File: file, Now: d.options.Now, Log: d.options.Log}); err != nil {
+		return fmt.Errorf("audit file %s: %w", file, err)
+	}
+	d.tally = audit.NewTally(d.audit.Append, d.options.Now)
+	return nil
+}
+
+// storePath is the file behind sqlite:PATH.
+func storePath(c *config.Config) string {
+	path := c.Store.Value[len("sqlite:"):]
+	if !filepath.IsAbs(path) && c.File != "" {
+		path = filepath.Join(filepath.Dir(c.File), path)
+	}
+	return path
+}
+
+// Serve answers on the listener until ctx ends, then lets requests finish for
+// at most ten seconds. The listener is closed when it returns.
+func (d *Daemon) Serve(ctx context.Context, listener net.Listener) error {
+	background, stop := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer stop()
+	for _, run := range d.refresh {
+		group.Go(func() { run(background) })
+	}
+	group.Go(func() { d.sweep(background) })
+	group.Go(func() { d.keys.Run(background) })
+	group.Go(func() {
+		d.tally.Run(background, func(err error) { d.options.Log.Error("record what the limits turned away", "error", err) })
+	})
+	return serveHTTP(ctx, listener, d.edge, d.options.Config.Server.TLS, d.options.Log)
+}
+
+// serveHTTP runs one bounded HTTP server until ctx ends.
+func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler, tls config.TLS, log *slog.Logger) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	ended := make(chan error, 1)
+	go func() {
+		if tls.Cert != "" {
+			ended <- server.ServeTLS(listener, tls.Cert, tls.Key)
+			return
+		}
+		ended <- server.Serve(listener)
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	err := server.Shutdown(grace)
+	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+// sweep deletes what has expired, once a minute.
+func (d *Daemon) sweep(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := d.store.Sweep(ctx, d.options.Now()); err != nil && ctx.Err() == nil {
+				d.options.Log.Error("delete what has expired from the store", "error", err)
+			}
+		}
+	}
+}
+
+// Close ends the audit file and the store. Serve must have returned.
+func (d *Daemon) Close() error {
+	var errs []error
+	if d.audit != nil {
+		errs = append(errs, d.audit.Close())
+	}
+	if d.store != nil {
+		errs = append(errs, d.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Handler is the whole HTTP surface.
+func (d *Daemon) Handler() http.Handler { return d.edge }
+
+// edgeConfig is what the HTTP edge takes from the configuration.
+func (d *Daemon) edgeConfig(public *url.URL) endpoint.Config {
+	c := d.options.Config
+	edge := endpoint.Config{URL: public, Log: d.options.Log, Now: d.options.Now, Ready: d.store.Ping}
+	for _, cidr := range c.Server.TrustedProxies {
+		if prefix, err := netip.ParsePrefix(cidr.Value); err == nil { // judged by config
+			edge.TrustedProxies = append(edge.TrustedProxies, prefix)
+		}
+	}
+	names := []string{c.Issuer.URL.Value}
+	for _, p := range c.Providers {
+		names = append(names, p.ACSURL.Value)
+	}
+	for _, name := range names {
+		if u, err := url.Parse(name); err == nil && u.Host != "" {
+			edge.Hosts = append(edge.Hosts, u.Host)
+		}
+	}
+	return edge
+}

@@ -1,0 +1,222 @@
+package assemble
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"text/template"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rolecall/rolecall/broker/devaws"
+	"github.com/rolecall/rolecall/config"
+	"github.com/rolecall/rolecall/idp/devidp"
+)
+
+//go:embed dev.yaml
+var devConfig string
+
+// DefaultDevListen is where `rolecalld dev` listens unless told otherwise. The
+// identity provider and the AWS stand-in take the next two ports.
+const DefaultDevListen = "127.0.0.1:8400"
+
+// DevOptions is what `rolecalld dev` is told.
+type DevOptions struct {
+	Listen string // HOST:PORT, loopback only; port 0 is a free one
+	Data   string // folder for store, keys and audit; "" is a new one, removed at the end
+	Log    *slog.Logger
+	Now    func() time.Time
+}
+
+// Dev is a whole world on loopback: broker, identity provider, AWS.
+type Dev struct {
+	URL, IDP, AWS string
+	People        []devidp.Person
+	Config        *config.Config
+
+	options   DevOptions
+	temporary bool
+	listeners [3]net.Listener // broker, identity provider, AWS
+	idp       *devidp.IDP
+	aws       *devaws.AWS
+	daemon    *Daemon
+}
+
+// devPlaces are the addresses in dev.yaml.
+type devPlaces struct {
+	URL, Listen, Store, IDP, AWS string
+}
+
+// PrintDevConfig writes the configuration that dev runs, with its usual addresses.
+func PrintDevConfig(w io.Writer) error {
+	return writeDevConfig(w, devPlaces{
+		URL: "http://" + DefaultDevListen, Listen: DefaultDevListen, Store: "rolecall.db",
+		IDP: "http://127.0.0.1:8401", AWS: "http://127.0.0.1:8402",
+	})
+}
+
+func writeDevConfig(w io.Writer, places devPlaces) error {
+	t, err := template.New("dev.yaml").Parse(devConfig)
+	if err != nil {
+		return err
+	}
+	return t.Execute(w, places)
+}
+
+// NewDev puts everything up on loopback, ready to Run.
+func NewDev(ctx context.Context, options DevOptions) (d *Dev, err error) {
+	d = &Dev{options: options}
+	defer func() {
+		if err != nil {
+			_ = d.Close()
+		}
+	}()
+	if err := d.listen(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.folder(); err != nil {
+		return nil, err
+	}
+	if err := d.configure(); err != nil {
+		return nil, err
+	}
+	d.People = devPeople()
+	if d.idp, err = d.newDevIDP(); err != nil {
+		return nil, fmt.Errorf("identity provider: %w", err)
+	}
+	var keys aws.CredentialsProvider
+	if d.aws, keys, err = d.newDevAWS(); err != nil {
+		return nil, fmt.Errorf("AWS stand-in: %w", err)
+	}
+	d.daemon, err = New(ctx, Options{Config: d.Config, Log: options.Log, Now: options.Now, AWS: keys})
+	return d, err
+}
+
+// listen takes three loopback ports: the one asked for and the two after it, or
+// free ones where those are taken.
+func (d *Dev) listen(ctx context.Context) error {
+	host, port, err := net.SplitHostPort(d.options.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen %q: want HOST:PORT", d.options.Listen)
+	}
+	address, err := netip.ParseAddr(host)
+	if err != nil || !address.IsLoopback() {
+		return fmt.Errorf("--listen %s: dev has made-up people and no TLS, so it listens on a loopback address only (127.0.0.1 or [::1]); use serve for others", d.options.Listen)
+	}
+	first, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return fmt.Errorf("--listen %q: the port is not a number", d.options.Listen)
+	}
+	var lc net.ListenConfig
+	for i := range d.listeners {
+		want := first
+		if first != 0 {
+			want += uint64(i)
+		}
+		d.listeners[i], err = lc.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.FormatUint(want, 10)))
+		if err != nil && i > 0 {
+			d.listeners[i], err = lc.Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
+		}
+		if err != nil {
+			return fmt.Errorf("listen on %s: %w; choose another with --listen", d.options.Listen, err)
+		}
+	}
+	origin := func(l net.Listener) string { return "http://" + l.Addr().String() }
+	d.URL, d.IDP, d.AWS = origin(d.listeners[0]), origin(d.listeners[1]), origin(d.listeners[2])
+	return nil
+}
+
+func (d *Dev) folder() (err error) {
+	if d.options.Data == "" {
+		d.temporary = true
+		d.options.Data, err = os.MkdirTemp("", "rolecall-dev-*")
+		return err
+	}
+	return os.MkdirAll(d.options.Data, 0o700)
+}
+
+func (d *Dev) configure() error {
+	var text bytes.Buffer
+	store, err := filepath.Abs(filepath.Join(d.options.Data, "rolecall.db"))
+	if err != nil {
+		return err
+	}
+	places := devPlaces{URL: d.URL, Listen: d.listeners[0].Addr().String(), Store: store, IDP: d.IDP, AWS: d.AWS}
+	err = writeDevConfig(&text, places)
+	if err != nil {
+		return err
+	}
+	d.Config, err = config.Parse("dev.yaml", text.Bytes(), func(string) (string, bool) { return "", false })
+	return err
+}
+
+// Run serves until ctx ends.
+func (d *Dev) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return serveHTTP(ctx, d.listeners[1], d.idp, config.TLS{}, d.options.Log) })
+	group.Go(func() error { return serveHTTP(ctx, d.listeners[2], d.aws, config.TLS{}, d.options.Log) })
+	group.Go(func() error { return d.daemon.Serve(ctx, d.listeners[0]) })
+	return group.Wait()
+}
+
+// Close ends the store and removes a temporary folder. Run must have returned.
+func (d *Dev) Close() error {
+	var errs []error
+	for _, l := range d.listeners {
+		if l != nil {
+			if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if d.daemon != nil {
+		errs = append(errs, d.daemon.Close())
+	}
+	if d.temporary && d.options.Data != "" {
+		errs = append(errs, os.RemoveAll(d.options.Data))
+	}
+	return errors.Join(errs...)
+}
+
+// devPerson and devAccount are how `dev --json` names people and accounts.
+type devPerson struct {
+	Username string   `json:"username"`
+	Password string   `json:"password"`
+	Groups   []string `json:"groups"`
+}
+
+type devAccount struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+// JSON is the one line of `dev --json`. The passwords are made up at each start.
+func (d *Dev) JSON() ([]byte, error) {
+	people, accounts := []devPerson{}, []devAccount{}
+	for _, p := range d.People {
+		people = append(people, devPerson{p.Username, p.Password.Reveal(), append([]string{}, p.Groups...)})
+	}
+	for _, a := range d.Config.Accounts {
+		accounts = append(accounts, devAccount{a.ID.Value, a.Name.Value})
+	}
+	return json.Marshal(struct {
+		URL          string       `json:"url"`
+		STSEndpoint  string       `json:"sts_endpoint"`
+		SAMLProvider string       `json:"saml_provider"`
+		OIDCProvider string       `json:"oidc_provider"`
+		People       []devPerson  `json:"people"`
+		Accounts     []devAccount `json:"accounts"`
+	}{d.URL, d.AWS, "corp", "staff", people, accounts})
+}

@@ -1,0 +1,136 @@
+package assemble
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/policy"
+	"github.com/rolecall/rolecall/config"
+	"github.com/rolecall/rolecall/idp/fetch"
+	"github.com/rolecall/rolecall/idp/oidc"
+	"github.com/rolecall/rolecall/idp/saml"
+)
+
+// generation is what a configuration alone decides: providers and policy.
+type generation struct {
+	providers []broker.Provider
+	policy    *policy.Policy
+	refresh   []func(context.Context)
+	warnings  config.Faults
+}
+
+// newGeneration runs every constructor, so that all faults are known at once.
+func newGeneration(options Options) (*generation, error) {
+	g := &generation{}
+	var faults config.Faults
+	for _, p := range options.Config.Providers {
+		if err := g.addProvider(options, p); err != nil {
+			faults = append(faults, asFaults(p.Pos, err)...)
+		}
+	}
+	var err error
+	if g.policy, err = Policy(options.Config); err != nil {
+		faults = append(faults, asFaults(config.Pos{File: options.Config.File}, err)...)
+	} else {
+		g.warnings = append(g.warnings, g.policy.Warnings()...)
+	}
+	return g, faults.Err()
+}
+
+// asFaults gives the faults of a constructor; an error that is none gets the
+// place of its section.
+func asFaults(at config.Pos, err error) config.Faults {
+	if faults, ok := errors.AsType[config.Faults](err); ok {
+		return faults
+	}
+	return config.Faults{{Pos: at, Message: err.Error()}}
+}
+
+// Policy compiles the grants of a configuration.
+func Policy(c *config.Config) (*policy.Policy, error) {
+	return policy.Compile(policy.Config{
+		Grants: c.Grants, Accounts: c.Accounts, Providers: c.Providers,
+		Mode: c.AWS.Mode.Value, Partition: partitionOf(c.AWS.Region), ReadFile: os.ReadFile,
+	})
+}
+
+// partitionOf is the AWS partition that a region belongs to.
+func partitionOf(region string) string {
+	switch {
+	case strings.HasPrefix(region, "us-gov-"):
+		return "aws-us-gov"
+	case strings.HasPrefix(region, "cn-"):
+		return "aws-cn"
+	}
+	return "aws"
+}
+
+// addProvider is the one switch over kinds of identity providers.
+func (g *generation) addProvider(options Options, p config.Provider) error {
+	client, err := newFetch(options.Config, p)
+	if err != nil {
+		return err
+	}
+	info := broker.ProviderInfo{Name: p.Name.Value, Type: p.Type.Value, Label: p.Label}
+	if info.Label == "" {
+		info.Label = info.Name
+	}
+	made := broker.Provider{ProviderInfo: info}
+	server := serverURL(options.Config)
+	switch p.Type.Value {
+	case "saml":
+		s, err := saml.New(saml.Config{Provider: p, URL: server, Fetch: client, Now: options.Now, Log: options.Log})
+		if err != nil {
+			return err
+		}
+		made.Redirector, made.Metadata, made.Host = s, s.Metadata, hostOf(p.MetadataURL.Value)
+		g.refresh = append(g.refresh, s.Run)
+		g.warnings = append(g.warnings, s.Warnings()...)
+	case "oidc":
+		o, err := oidc.New(oidc.Config{Provider: p, URL: server, Fetch: client, Now: options.Now, Log: options.Log})
+		if err != nil {
+			return err
+		}
+		made.Redirector, made.Host = o, hostOf(p.Issuer.Value)
+		g.warnings = append(g.warnings, o.Warnings()...)
+	default: // config names the known ones
+		return config.Faults{{Pos: p.Type.Pos, Message: "there is no provider type " + p.Type.Value}}
+	}
+	g.providers = append(g.providers, made)
+	return nil
+}
+
+// newFetch is the bounded way out to one provider.
+func newFetch(c *config.Config, p config.Provider) (*fetch.Client, error) {
+	var files []string
+	for _, f := range []string{c.Egress.CAFile, p.CAFile} {
+		if f != "" {
+			files = append(files, f)
+		}
+	}
+	return fetch.New(fetch.Config{Proxy: c.Egress.Proxy.Value, CAFiles: files, AllowPrivate: p.AllowPrivate})
+}
+
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+// serverURL is server.url without a slash at the end.
+func serverURL(c *config.Config) string { return strings.TrimSuffix(c.Server.URL.Value, "/") }
+
+// Check runs every constructor offline and joins their faults with those of the
+// file; the warnings are of both.
+func Check(options Options) (warnings config.Faults, err error) {
+	g, err := newGeneration(options)
+	warnings = slices.Concat(options.Config.Warnings, g.warnings)
+	return warnings, err
+}
