@@ -1,0 +1,178 @@
+package saml
+
+import (
+	"bytes"
+	"compress/flate"
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/rolecall/rolecall/idp"
+)
+
+// authnRequest is one samlp:AuthnRequest.
+type authnRequest struct {
+	id          string
+	at          time.Time
+	destination string
+	issuer, acs string
+	fresh       bool
+	contexts    []string
+}
+
+// request makes the AuthnRequest of a sign-in.
+func (p *Provider) request(m *Metadata, want idp.Want) authnRequest {
+	random := make([]byte, 20)
+	_, _ = rand.Read(random) // never fails (crypto/rand)
+	return authnRequest{
+		id: "_" + hex.EncodeToString(random), at: p.config.Now().UTC(),
+		destination: or(m.redirectURL, m.postURL),
+		issuer:      p.entityID, acs: p.acsURL,
+		fresh: want.Fresh, contexts: want.ACR,
+	}
+}
+
+// xml is the request in canonical form.
+func (r authnRequest) xml() []byte {
+	b := &builder{}
+	b.open("samlp:AuthnRequest",
+		"xmlns:samlp", spaceProtocol, "AssertionConsumerServiceURL", r.acs, "Destination", r.destination)
+	b.attr(r.fresh, "ForceAuthn", "true")
+	b.attr(true, "ID", r.id)
+	b.attr(true, "IssueInstant", r.at.Format("2006-01-02T15:04:05Z"))
+	b.attr(true, "ProtocolBinding", bindingPOST)
+	b.attr(true, "Version", "2.0")
+	b.open("saml:Issuer", "xmlns:saml", spaceAssertion)
+	b.text(r.issuer)
+	b.close()
+	b.open("samlp:NameIDPolicy", "AllowCreate", "true")
+	b.close()
+	if len(r.contexts) > 0 {
+		b.open("samlp:RequestedAuthnContext", "Comparison", "exact")
+		for _, class := range r.contexts {
+			b.open("saml:AuthnContextClassRef", "xmlns:saml", spaceAssertion)
+			b.text(class)
+			b.close()
+		}
+		b.close()
+	}
+	b.close()
+	return b.out
+}
+
+// send gives the request a way: HTTP-Redirect, else HTTP-POST.
+func (p *Provider) send(m *Metadata, r authnRequest, relay string) (idp.Redirect, error) {
+	if r.destination == "" {
+		return idp.Redirect{}, unavailable(fmt.Errorf("%q offers no SingleSignOnService by HTTP-Redirect or HTTP-POST", shorten(m.EntityID)))
+	}
+	if u, err := url.Parse(r.destination); err != nil || (u.Scheme != "https" && !p.config.Provider.AllowPrivate && !loopback(u.Hostname())) {
+		return idp.Redirect{}, unavailable(fmt.Errorf("its SingleSignOnService is plain http"))
+	}
+	if m.redirectURL != "" {
+		address, err := p.redirect(r, relay)
+		return idp.Redirect{URL: address}, err
+	}
+	document := r.xml()
+	if p.signs() {
+		var err error
+		if document, err = signEnveloped(document, p.config.Keys[0], p.published.signing[0], "</saml:Issuer>"); err != nil {
+			return idp.Redirect{}, err
+		}
+	}
+	fields := map[string]string{"SAMLRequest": base64.StdEncoding.EncodeToString(document), "RelayState": relay}
+	return idp.Redirect{Form: &idp.Form{Action: r.destination, Fields: fields}}, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// redirect is the HTTP-Redirect binding (saml-bindings-2.0-os section 3.4): the
+// signature is over the octets of the query as they are sent.
+func (p *Provider) redirect(r authnRequest, relay string) (string, error) {
+	var deflated bytes.Buffer
+	w, err := flate.NewWriter(&deflated, flate.BestCompression)
+	if err != nil {
+		return "", err
+	}
+	if _, err := w.Write(r.xml()); err != nil {
+		return "", err
+	}
+	if err := w.Close(); err != nil {
+		return "", err
+	}
+	query := "SAMLRequest=" + url.QueryEscape(base64.StdEncoding.EncodeToString(deflated.Bytes()))
+	if relay != "" {
+		query += "&RelayState=" + url.QueryEscape(relay)
+	}
+	if p.signs() {
+		query += "&SigAlg=" + url.QueryEscape(signatureRSASHA256)
+		sum := sha256.Sum256([]byte(query))
+		signature, err := p.config.Keys[0].Sign(rand.Reader, sum[:], crypto.SHA256)
+		if err != nil {
+			return "", fmt.Errorf("saml: sign the request: %w", err)
+		}
+		query += "&Signature=" + url.QueryEscape(base64.StdEncoding.EncodeToString(signature))
+	}
+	address, _, _ := strings.Cut(r.destination, "#")
+	if strings.Contains(address, "?") {
+		return strings.TrimRight(address, "&") + "&" + query, nil
+	}
+	return address + "?" + query, nil
+}
+
+// builder writes XML that is canonical as long as attributes come in order.
+type builder struct {
+	writer
+	tags    []string
+	pending bool // the start tag is still open
+}
+
+func (b *builder) open(tag string, attrs ...string) {
+	b.done()
+	b.out = append(append(b.out, '<'), tag...)
+	b.tags, b.pending = append(b.tags, tag), true
+	for i := 0; i < len(attrs); i += 2 {
+		b.attr(true, attrs[i], attrs[i+1])
+	}
+}
+
+func (b *builder) attr(present bool, name, value string) {
+	if present {
+		b.out = append(append(append(b.out, ' '), name...), `="`...)
+		b.escape(value, true)
+		b.out = append(b.out, '"')
+	}
+}
+
+func (b *builder) done() {
+	if b.pending {
+		b.out, b.pending = append(b.out, '>'), false
+	}
+}
+
+func (b *builder) text(s string) {
+	b.done()
+	b.escape(s, false)
+}
+
+func (b *builder) close() {
+	b.done()
+	tag := b.tags[len(b.tags)-1]
+	b.tags = b.tags[:len(b.tags)-1]
+	b.out = append(append(append(b.out, "</"...), tag...), '>')
+}
+
+// raw appends XML that is canonical already.
+func (b *builder) raw(xml []byte) {
+	b.done()
+	b.out = append(b.out, xml...)
+}
