@@ -98,7 +98,8 @@ func New(c Config) (*Provider, error) {
 	return p, nil
 }
 
-// judgeSection finds what is missing or belongs to another type of provider.
+// judgeSection finds what is missing or cannot be. Ranges, and keys of other types
+// of provider, are found by package config.
 func judgeSection(c config.Provider, faults *config.Faults) {
 	at := func(t config.Text) config.Pos {
 		if t.Pos.Line == 0 {
@@ -114,16 +115,6 @@ func judgeSection(c config.Provider, faults *config.Faults) {
 	if c.ClientID.Value == "" {
 		faults.Add(at(c.ClientID), "client_id is missing: the id under which the provider knows rolecall")
 	}
-	for name, text := range map[string]config.Text{
-		"groups": c.Groups.Attribute, "username": c.Username.Attribute, "subject": c.Subject.Attribute,
-	} {
-		if text.Value != "" {
-			faults.Add(at(text), "%s.attribute is for saml; an oidc provider has claims: use %s: {claim: %s}", name, name, text.Value)
-		}
-	}
-	if c.Subject.Claim.Value != "" && c.Subject.Claim.Value != "sub" {
-		faults.Add(at(c.Subject.Claim), "subject.claim must be sub: no other claim of an ID token is stable and unique")
-	}
 	if slices.Contains(c.Audiences, "") {
 		faults.Add(c.Pos, "audiences holds an empty value")
 	}
@@ -131,12 +122,6 @@ func judgeSection(c config.Provider, faults *config.Faults) {
 		if scope == "" || strings.ContainsAny(scope, " \t\r\n\"\\") {
 			faults.Add(c.Pos, "scope %q is not one scope", scope)
 		}
-	}
-	if c.ClockSkew < 0 || c.ClockSkew > 10*time.Minute {
-		faults.Add(c.Pos, "clock_skew %v is not between 0 and 10m", c.ClockSkew)
-	}
-	if c.JWKSMaxAge < 0 || c.JWKSMaxAge > outageLimit {
-		faults.Add(c.Pos, "jwks_max_age %v is not between 0 and 24h", c.JWKSMaxAge)
 	}
 }
 
@@ -164,13 +149,4 @@ func readJWKSFile(file config.Text, faults *config.Faults) func(context.Context)
 		faults.Add(file.Pos, "jwks_file: %v", err)
 	}
 	return func(context.Context) ([]byte, http.Header, error) { return data, nil, nil }
-}
-
-// Warnings are faults of the configuration that do not keep it from running.
-func (p *Provider) Warnings() config.Faults {
-	var warnings config.Faults
-	if claim := p.config.Username.Claim; claim.Value == "preferred_username" {
-		warnings.Add(claim.Pos, "provider %s: preferred_username may be changed by its owner at most providers; a user name that grants name should come from sub or a verified email", p.name)
-	}
-	return warnings
 }

@@ -38,12 +38,8 @@ func TestFaultsOfTheConfiguration(t *testing.T) {
 		"client_id is missing":                    func(c *config.Provider) { c.ClientID.Value = "" },
 		"algorithm \"HS256\" is not one of":       func(c *config.Provider) { c.Algorithms = []config.Text{text("RS256"), text("HS256")} },
 		"algorithm \"none\" is not one of":        func(c *config.Provider) { c.Algorithms = []config.Text{text("none")} },
-		"use groups: {claim: g}":                  func(c *config.Provider) { c.Groups.Attribute = text("g") },
-		"subject.claim must be sub":               func(c *config.Provider) { c.Subject.Claim = text("email") },
 		"audiences holds an empty value":          func(c *config.Provider) { c.Audiences = []string{""} },
 		"scope \"a b\" is not one scope":          func(c *config.Provider) { c.Scopes = []string{"a b"} },
-		"clock_skew 1h0m0s is not between":        func(c *config.Provider) { c.ClockSkew = time.Hour },
-		"jwks_max_age 48h0m0s is not between":     func(c *config.Provider) { c.JWKSMaxAge = 48 * time.Hour },
 		"jwks_file: open":                         func(c *config.Provider) { c.JWKSFile = text("absent.json") },
 		"require gives string, not true or false": func(c *config.Provider) { c.Require = text(`"x"`) },
 		"it is a CEL condition over claims":       func(c *config.Provider) { c.Require = text(`identity.sub == "x"`) },
@@ -61,16 +57,6 @@ func TestFaultsOfTheConfiguration(t *testing.T) {
 		if at := faults[0].Pos.String(); strings.HasPrefix(want, "algorithm") && at != "f.yaml:7" {
 			t.Errorf("%s: at %s", want, at)
 		}
-	}
-}
-
-func TestWarnings(t *testing.T) {
-	t.Parallel()
-	if w := start(t, username("preferred_username")).Warnings(); len(w) != 1 || !strings.HasPrefix(w[0].Error(), "f.yaml:7: provider corp") {
-		t.Errorf("%v", w)
-	}
-	if w := start(t, username("email")).Warnings(); len(w) != 0 {
-		t.Errorf("%v", w)
 	}
 }
 

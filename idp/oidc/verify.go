@@ -41,10 +41,19 @@ type Inspection struct {
 	Nonce string
 }
 
-// Report is the answer, the document of `rolecalld oidc inspect`.
+// Finding is a weakness. ID tokens have none that could be overlooked; the list is
+// there because the document of SAML has it.
+type Finding struct {
+	Code   string `json:"code"`
+	Detail string `json:"detail"`
+}
+
+// Report is the answer, the document of `rolecalld oidc inspect`. A refusal has a
+// Reason and no Identity.
 type Report struct {
 	Reason   string        `json:"reason,omitempty"`
 	Detail   string        `json:"detail,omitempty"`
+	Findings []Finding     `json:"findings,omitzero"`
 	Identity *idp.Identity `json:"identity,omitempty"`
 	Steps    []Step        `json:"steps"`
 }
@@ -68,7 +77,7 @@ func (p *Provider) Inspect(ctx context.Context, ask Inspection) (Report, error) 
 	case err == nil:
 		return Report{Identity: &login.Identity, Steps: s.list}, nil
 	case errors.As(err, &rejection):
-		return Report{Reason: rejection.Reason, Detail: rejection.Detail, Steps: s.list}, nil
+		return Report{Reason: rejection.Reason, Detail: rejection.Detail, Findings: []Finding{}, Steps: s.list}, nil
 	}
 	return Report{Steps: s.list}, err
 }
