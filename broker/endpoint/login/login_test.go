@@ -235,3 +235,5 @@ func TestSigningOutTwiceIsNoError(t *testing.T) {
 		t.Errorf("answered %d", w.Code)
 	}
 }
+
+var _ Service = (*broker.Broker)(nil)

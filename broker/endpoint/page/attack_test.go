@@ -41,7 +41,7 @@ func TestANameCannotBecomeMarkup(t *testing.T) {
 				return pages.Keys(w, r, Keys{Person: person, Role: granted, Issued: &Issued{Region: evil, Credentials: iam.Credentials{AccessKeyID: evil, SecretAccessKey: secret.New(evil), SessionToken: secret.New(evil)}}})
 			},
 			"consent": func(w http.ResponseWriter, r *http.Request) error {
-				return pages.Consent(w, r, Consent{Person: person, Client: evil, RedirectURI: evil, May: []string{evil}, Action: evil, Hidden: []Field{{evil, evil}}})
+				return pages.Consent(w, r, Consent{Username: evil, Client: evil, RedirectURI: evil, May: []string{evil}, Action: evil, Hidden: []Field{{evil, evil}}})
 			},
 			"problem": func(w http.ResponseWriter, r *http.Request) error {
 				return pages.Problem(w, r, endpoint.Problem{Status: 400, Message: evil, Reason: evil, Time: noon})

@@ -92,8 +92,8 @@ func signInSamples(p *Pages) map[string]endpoint.Handler {
 		"signedout-ask": showing(p.SignedOut, SignedOut{Asks: true}),
 		"autopost":      showing(p.AutoPost, idp.Form{Action: "https://idp.example.com/sso", Fields: map[string]string{"SAMLRequest": "PHNhbWw+", "RelayState": "h"}}),
 		"consent": showing(p.Consent, Consent{
-			Person: alice, Client: "rolecall CLI", RedirectURI: "http://127.0.0.1:49152/callback", Action: "/oauth2/authorize",
-			May: []string{"list your accounts and roles", "fetch temporary keys for your roles"}, Not: []string{"see your password"}, Hidden: []Field{{"request", "r-1"}},
+			Username: "alice@example.com", Client: "rolecall CLI", RedirectURI: "http://127.0.0.1:49152/callback", Action: "/oauth2/authorize",
+			May: []string{"list your accounts and roles", "fetch temporary keys for your roles"}, Hidden: []Field{{"request", "r-1"}},
 		}),
 	}
 }

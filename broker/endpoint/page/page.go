@@ -156,7 +156,7 @@ func (r Role) status() int {
 // lets its form lead to the program's redirect address.
 func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, view Consent) error {
 	endpoint.AllowFormAction(w, view.RedirectURI)
-	return p.render(w, r, look{name: "consent", title: "Allow " + view.Client, person: &view.Person}, view)
+	return p.render(w, r, look{name: "consent", title: "Allow " + view.Client, person: &Person{Username: view.Username}}, view)
 }
 
 // AutoPost renders a form that the script posts at once and a person can post by

@@ -9,10 +9,11 @@ import (
 	"github.com/rolecall/rolecall/broker/iam"
 )
 
-// Person is who is signed in, as the bar of a page shows them.
+// Person is who is signed in, as the bar of a page shows them. What is empty is
+// left out, but for Username.
 type Person struct {
 	Username string
-	Name     string // "" where the provider sends none
+	Name     string
 	Provider string // its label
 	MFA      bool
 	Until    time.Time
@@ -148,10 +149,10 @@ func (i Issued) Share() string {
 // Consent asks whether a program may act for the person. Its form posts Hidden,
 // the CSRF token and decision=approve|deny to Action.
 type Consent struct {
-	Person      Person
+	Username    string
 	Client      string
-	RedirectURI string // validated; the form may lead there
-	May, Not    []string
+	RedirectURI string   // validated; the form may lead there
+	May         []string // what it will be able to do, one sentence each
 	Action      string
 	Hidden      []Field
 }

@@ -48,10 +48,23 @@ type Endpoint struct {
 	URL string
 	// Region is the region offered first, aws.region.
 	Region string
-	// ConsoleOrigins are all origins that opening a console passes through, "https://*.HOST"
-	// for any name below HOST. Browsers check form-action at every redirect, AWS's own included.
+	// ConsoleOrigins are all origins that opening a console passes through: AWSOrigins, or a
+	// stand-in's. Browsers check form-action at every redirect, AWS's own included.
 	ConsoleOrigins []string
 	Now            func() time.Time
+}
+
+// AWSOrigins are the origins through which AWS's own consoles open, in every
+// partition: the federation endpoint redirects to the console, which redirects
+// to the console of a region.
+func AWSOrigins() []string {
+	var origins []string
+	for _, domain := range []string{"aws.amazon.com", "amazonaws-us-gov.com", "amazonaws.cn"} {
+		for _, host := range []string{"signin.", "*.signin.", "console.", "*.console."} {
+			origins = append(origins, "https://"+host+domain)
+		}
+	}
+	return origins
 }
 
 // Mount implements endpoint.Mounter.

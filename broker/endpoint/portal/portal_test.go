@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/endpoint"
 )
 
 func TestWithoutASessionAPageLeadsToTheSignInAndBack(t *testing.T) {
@@ -176,3 +177,17 @@ func TestAFormFromElsewhereIsRefused(t *testing.T) {
 		t.Errorf("ordered: %v %v", fake.orders, fake.console)
 	}
 }
+
+func TestEveryConsoleOfAWSIsNamedInThePolicy(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	endpoint.AllowFormAction(w, AWSOrigins()...)
+	csp := w.Header().Get("Content-Security-Policy")
+	for _, want := range []string{" https://signin.aws.amazon.com ", " https://*.console.aws.amazon.com ", " https://console.amazonaws-us-gov.com ", " https://*.signin.amazonaws.cn "} {
+		if !strings.Contains(csp, want) {
+			t.Errorf("%q lacks %q", csp, want)
+		}
+	}
+}
+
+var _ Service = (*broker.Broker)(nil)
