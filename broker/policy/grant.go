@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rolecall/rolecall/broker/iam"
 	"github.com/rolecall/rolecall/config"
@@ -311,8 +312,12 @@ func parsePolicy(text string, captures []string) (template, string, error) {
 		return template{}, "", fmt.Errorf("the key %q holds a template; only values may", key)
 	}
 	t, err := parseTemplate(compact.String(), captures)
-	if literal, ok := t.literal(); err == nil && ok && len(literal) > iam.MaxPolicy {
-		err = fmt.Errorf("%d characters; AWS takes at most %d", len(literal), iam.MaxPolicy)
+	length := 0
+	for _, part := range t.parts {
+		length += utf8.RuneCountInString(part.text)
+	}
+	if err == nil && length > iam.MaxPolicy {
+		err = fmt.Errorf("%d characters; AWS takes at most %d", length, iam.MaxPolicy)
 	}
 	return t, compact.String(), err
 }

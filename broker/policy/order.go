@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/rolecall/rolecall/broker/iam"
 )
@@ -97,8 +98,8 @@ func (o oneGrant) fillPolicy(out *Granted, v values) string {
 		if reason != "" {
 			return "policy: " + reason
 		}
-		if len(text) > iam.MaxPolicy {
-			return fmt.Sprintf("policy: %d characters with this person's values; AWS takes at most %d", len(text), iam.MaxPolicy)
+		if n := utf8.RuneCountInString(text); n > iam.MaxPolicy {
+			return fmt.Sprintf("policy: %d characters with this person's values; AWS takes at most %d", n, iam.MaxPolicy)
 		}
 		out.Policy = text
 	}

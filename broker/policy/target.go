@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -162,33 +163,38 @@ func (p *Policy) literalRoles(g config.Grant, t target, literal string, faults *
 // become a role is a fault now. It reports whether a template names the account.
 func (p *Policy) checkDynamic(g config.Grant, t target, faults *config.Faults) (listed bool) {
 	const sample, sampleID = "x", "000000000000"
-	var name, id strings.Builder
-	inAccount := t.accounts == nil // of ACCOUNT/ROLE and of arn:...::ACCOUNT:role/ROLE until its end
+	isARN := strings.HasPrefix(g.Role.Value, "arn:")
+	inAccount := t.accounts == nil // until the first slash
+	var b strings.Builder
 	for _, part := range t.text.parts {
-		if part.path != "" {
+		inAccount = inAccount && !strings.Contains(part.text, "/")
+		switch {
+		case part.path == "":
+			b.WriteString(part.text)
+		case inAccount && isARN:
+			listed = true
+			b.WriteString(sampleID)
+		default:
 			listed = listed || inAccount
-			name.WriteString(sample)
-			id.WriteString(map[bool]string{true: sampleID, false: sample}[inAccount])
-			continue
-		}
-		name.WriteString(part.text)
-		id.WriteString(part.text)
-		if strings.Contains(part.text, "/") {
-			inAccount = false
+			b.WriteString(sample)
 		}
 	}
-	if t.accounts != nil {
-		_, err := p.roleIn(sampleID, name.String())
-		if err != nil {
-			faults.Add(g.Role.Pos, "role: %q can never be a role: %v", g.Role.Value, err)
-		}
-		return false
+	where, name, found := strings.Cut(b.String(), "/")
+	var err error
+	switch {
+	case t.accounts != nil:
+		_, err = p.roleIn(sampleID, b.String())
+	case isARN:
+		_, err = iam.ParseRoleARN(b.String())
+	case !found:
+		err = errors.New("want an ARN or ACCOUNT/ROLE")
+	case !listed && p.findAccount(where) == nil:
+		err = fmt.Errorf("no account is named %q", where)
+	default:
+		_, err = p.roleIn(sampleID, name)
 	}
-	_, asID := p.ResolveRole(id.String())
-	_, asName := p.ResolveRole(name.String())
-	account, _, _ := strings.Cut(name.String(), "/")
-	if asID != nil && asName != nil && !(listed && !strings.HasPrefix(account, "arn:")) {
-		faults.Add(g.Role.Pos, "role: %q can never be a role: %v", g.Role.Value, asID)
+	if err != nil {
+		faults.Add(g.Role.Pos, "role: %q can never be a role: %v", g.Role.Value, err)
 	}
 	return listed
 }
