@@ -11,20 +11,16 @@ import (
 
 // UseOnce implements replay.Store.
 func (s *Store) UseOnce(ctx context.Context, key [32]byte, until time.Time) (bool, error) {
-	return write(ctx, s, func(tx *tx) (bool, error) {
-		n, err := tx.affect("INSERT INTO used (key, until) VALUES (?, ?) ON CONFLICT DO NOTHING", key[:], micros(until))
-		return n == 1, err
-	})
+	n, err := s.affect(ctx, "INSERT INTO used (key, until) VALUES (?, ?) ON CONFLICT DO NOTHING", key[:], micros(until))
+	return n == 1, err
 }
 
 // AddKey implements keys.Store.
 func (s *Store) AddKey(ctx context.Context, row keys.Row) (bool, error) {
-	return write(ctx, s, func(tx *tx) (bool, error) {
-		n, err := tx.affect(`INSERT INTO signing_keys (use, algorithm, generation, kid, active, sealed) VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT (use, algorithm, generation) DO NOTHING`,
-			row.Use, row.Algorithm, row.Generation, row.KID, micros(row.Active), row.Sealed)
-		return n == 1, err
-	})
+	n, err := s.affect(ctx, `INSERT INTO signing_keys (use, algorithm, generation, kid, active, sealed) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (use, algorithm, generation) DO NOTHING`,
+		row.Use, row.Algorithm, row.Generation, row.KID, micros(row.Active), row.Sealed)
+	return n == 1, err
 }
 
 // Keys implements keys.Store.
@@ -48,7 +44,7 @@ func (s *Store) Keys(ctx context.Context, use string) (found []keys.Row, err err
 
 // DropKey implements keys.Store.
 func (s *Store) DropKey(ctx context.Context, kid string) error {
-	return do(ctx, s, func(tx *tx) error { return tx.exec("DELETE FROM signing_keys WHERE kid = ?", kid) })
+	return s.exec(ctx, "DELETE FROM signing_keys WHERE kid = ?", kid)
 }
 
 // sweepBatch bounds how many rows one step of Sweep deletes, so that nobody waits
@@ -68,7 +64,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 		text := fmt.Sprintf("DELETE FROM %[1]s WHERE %[2]s IN (SELECT %[2]s FROM %[1]s WHERE %[3]s <= ? LIMIT %[4]d)",
 			table.name, table.key, table.expires, sweepBatch)
 		for {
-			n, err := write(ctx, s, func(tx *tx) (int64, error) { return tx.affect(text, micros(now)) })
+			n, err := s.affect(ctx, text, micros(now))
 			if err != nil {
 				return fmt.Errorf("sweep %s: %w", table.name, err)
 			}

@@ -10,17 +10,13 @@ import (
 
 // PutSession implements session.SessionStore.
 func (s *Store) PutSession(ctx context.Context, token session.Hash, row session.Row) error {
-	return do(ctx, s, func(tx *tx) error {
-		return tx.exec("INSERT INTO sessions (id, token, provider, subject, expires, seen, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
-			row.ID, token[:], row.Provider, row.Subject, micros(row.Expires), micros(row.Seen), row.Data)
-	})
+	return s.exec(ctx, "INSERT INTO sessions (id, token, provider, subject, expires, seen, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		row.ID, token[:], row.Provider, row.Subject, micros(row.Expires), micros(row.Seen), blob(row.Data))
 }
 
 // TouchSession implements session.SessionStore.
 func (s *Store) TouchSession(ctx context.Context, id string, seen time.Time) error {
-	return do(ctx, s, func(tx *tx) error {
-		return tx.exec("UPDATE sessions SET seen = ?1 WHERE id = ?2 AND seen < ?1", micros(seen), id)
-	})
+	return s.exec(ctx, "UPDATE sessions SET seen = ?1 WHERE id = ?2 AND seen < ?1", micros(seen), id)
 }
 
 // EndSession implements session.SessionStore.
@@ -62,14 +58,12 @@ func (t *tx) all(args []any, texts ...string) error {
 
 // PutPending implements session.SignInStore.
 func (s *Store) PutPending(ctx context.Context, handle, browser session.Hash, data []byte, expires time.Time) error {
-	return do(ctx, s, func(tx *tx) error {
-		return tx.exec("INSERT INTO pending (handle, browser, expires, data) VALUES (?, ?, ?, ?)", handle[:], browser[:], micros(expires), data)
-	})
+	return s.exec(ctx, "INSERT INTO pending (handle, browser, expires, data) VALUES (?, ?, ?, ?)", handle[:], browser[:], micros(expires), blob(data))
 }
 
 // TakePending implements session.SignInStore.
 func (s *Store) TakePending(ctx context.Context, handle, browser session.Hash, now time.Time) ([]byte, error) {
-	return write(ctx, s, func(tx *tx) ([]byte, error) {
+	return writeOne(ctx, s, func(tx *tx) ([]byte, error) {
 		var data []byte
 		found, err := tx.query("DELETE FROM pending WHERE handle = ? AND browser = ? AND expires > ? RETURNING data",
 			[]any{handle[:], browser[:], micros(now)}, &data)
@@ -82,10 +76,8 @@ func (s *Store) TakePending(ctx context.Context, handle, browser session.Hash, n
 
 // PutCode implements session.SignInStore.
 func (s *Store) PutCode(ctx context.Context, code session.Hash, row session.Row) error {
-	return do(ctx, s, func(tx *tx) error {
-		return tx.exec(`INSERT INTO codes (code, family, session, provider, subject, expires, keep, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			code[:], row.ID, row.Session, row.Provider, row.Subject, micros(row.Expires), micros(row.Keep), row.Data)
-	})
+	return s.exec(ctx, `INSERT INTO codes (code, family, session, provider, subject, expires, keep, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		code[:], row.ID, row.Session, row.Provider, row.Subject, micros(row.Expires), micros(row.Keep), blob(row.Data))
 }
 
 // taken is what taking a code gives: a second use changes the store too, so it
@@ -139,7 +131,7 @@ func (s *Store) PutFamily(ctx context.Context, row session.Row, tokens []session
 		made, err := tx.affect(`INSERT INTO families (id, session, provider, subject, expires, data)
 			SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE ?2 = '' OR EXISTS (SELECT 1 FROM sessions WHERE id = ?2)
 			ON CONFLICT (id) DO NOTHING`,
-			row.ID, row.Session, row.Provider, row.Subject, micros(row.Expires), row.Data)
+			row.ID, row.Session, row.Provider, row.Subject, micros(row.Expires), blob(row.Data))
 		if err == nil && made == 0 {
 			err = session.ErrNotFound
 		}

@@ -29,6 +29,8 @@ type writer struct {
 type op interface {
 	// gone reports whether the caller has given up already.
 	gone() bool
+	// single reports whether run is one statement, which undoes itself where it fails.
+	single() bool
 	run(tx *tx) error
 	answer(err error)
 }
@@ -120,6 +122,9 @@ func (w *writer) commit(batch []op) {
 // apply runs one operation so that its failure undoes itself and nothing else.
 // The second error is of the transaction.
 func (w *writer) apply(tx *tx, o op) (own, whole error) {
+	if o.single() {
+		return o.run(tx), nil
+	}
 	if whole := tx.exec("SAVEPOINT op"); whole != nil {
 		return nil, whole
 	}
@@ -134,6 +139,7 @@ func (w *writer) apply(tx *tx, o op) (own, whole error) {
 // request is an op with its result.
 type request[T any] struct {
 	ctx    context.Context
+	one    bool
 	do     func(*tx) (T, error)
 	result T
 	err    error
@@ -141,6 +147,8 @@ type request[T any] struct {
 }
 
 func (r *request[T]) gone() bool { return r.ctx.Err() != nil }
+
+func (r *request[T]) single() bool { return r.one }
 
 func (r *request[T]) run(tx *tx) (err error) {
 	r.result, err = r.do(tx)
@@ -155,19 +163,27 @@ func (r *request[T]) answer(err error) {
 // write hands an operation to the writer and waits until it is on the disk. Where
 // ctx ends first it may happen all the same.
 func write[T any](ctx context.Context, s *Store, do func(*tx) (T, error)) (T, error) {
+	return submit(s, &request[T]{ctx: ctx, do: do, done: make(chan struct{})})
+}
+
+// writeOne is write for an operation of one statement.
+func writeOne[T any](ctx context.Context, s *Store, do func(*tx) (T, error)) (T, error) {
+	return submit(s, &request[T]{ctx: ctx, do: do, one: true, done: make(chan struct{})})
+}
+
+func submit[T any](s *Store, r *request[T]) (T, error) {
 	var none T
-	r := &request[T]{ctx: ctx, do: do, done: make(chan struct{})}
 	select {
 	case s.writer.ops <- r:
 	case <-s.writer.stop:
 		return none, errClosed
-	case <-ctx.Done():
-		return none, fmt.Errorf("gave up waiting for the store: %w", ctx.Err())
+	case <-r.ctx.Done():
+		return none, fmt.Errorf("gave up waiting for the store: %w", r.ctx.Err())
 	}
 	select {
 	case <-r.done:
-	case <-ctx.Done():
-		return none, fmt.Errorf("gave up waiting for the store: %w", ctx.Err())
+	case <-r.ctx.Done():
+		return none, fmt.Errorf("gave up waiting for the store: %w", r.ctx.Err())
 	}
 	if r.err != nil {
 		return none, r.err
@@ -175,10 +191,21 @@ func write[T any](ctx context.Context, s *Store, do func(*tx) (T, error)) (T, er
 	return r.result, nil
 }
 
-// do is write for operations without a result.
+// do runs several statements without a result.
 func do(ctx context.Context, s *Store, run func(*tx) error) error {
 	_, err := write(ctx, s, func(tx *tx) (struct{}, error) { return struct{}{}, run(tx) })
 	return err
+}
+
+// exec runs one statement.
+func (s *Store) exec(ctx context.Context, text string, args ...any) error {
+	_, err := s.affect(ctx, text, args...)
+	return err
+}
+
+// affect runs one statement and reports how many rows it changed.
+func (s *Store) affect(ctx context.Context, text string, args ...any) (int64, error) {
+	return writeOne(ctx, s, func(tx *tx) (int64, error) { return tx.affect(text, args...) })
 }
 
 // tx is the open transaction. Its statements are not cancelled by a caller's
