@@ -132,7 +132,7 @@ type consentPage struct{ pages *page.Pages }
 // Consent implements token.Pages.
 func (p consentPage) Consent(w http.ResponseWriter, r *http.Request, view token.ConsentView) error {
 	return p.pages.Consent(w, r, page.Consent{
-		Person: page.Person{Username: view.Username}, Client: view.Client, RedirectURI: view.RedirectURI,
+		Username: view.Username, Client: view.Client, RedirectURI: view.RedirectURI,
 		May: view.Abilities, Action: "/oauth2/authorize", Hidden: fields(view.Fields),
 	})
 }

@@ -97,7 +97,6 @@ func (g *generation) addProvider(options Options, p config.Provider) error {
 			return err
 		}
 		made.Redirector, made.Host = o, hostOf(p.Issuer.Value)
-		g.warnings = append(g.warnings, o.Warnings()...)
 	default: // config names the known ones
 		return config.Faults{{Pos: p.Type.Pos, Message: "there is no provider type " + p.Type.Value}}
 	}
