@@ -2,8 +2,10 @@ package oidc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -134,17 +136,18 @@ func judgeURL(text string, private bool) error {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || strings.Contains(text, "#"):
-		return fmt.Errorf("is not an absolute URL without user and fragment")
+		return errors.New("is not an absolute URL without user and fragment")
 	case u.Scheme == "https":
 		return nil
 	case u.Scheme == "http" && private && loopback(u.Hostname()):
 		return nil
 	case u.Scheme == "http" && loopback(u.Hostname()):
-		return fmt.Errorf("is plain http; allow_private would allow that on loopback")
+		return errors.New("is plain http; allow_private would allow that on loopback")
 	}
-	return fmt.Errorf("must use https")
+	return errors.New("must use https")
 }
 
 func loopback(host string) bool {
-	return host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.") && strings.Trim(host, "0123456789.") == ""
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
 }

@@ -1,7 +1,6 @@
 package oidc
 
 import (
-	"cmp"
 	"strconv"
 	"strings"
 
@@ -56,7 +55,7 @@ func (c *condition) holds(claims object) error {
 	}
 	result, _, err := c.program.Eval(map[string]any{"claims": claims.native()})
 	if err != nil {
-		return &idp.Rejection{Reason: "require", Detail: "the condition cannot be answered: " + cmp.Or(err.Error(), "error"), Cause: err}
+		return &idp.Rejection{Reason: "require", Detail: "the condition cannot be answered: " + err.Error(), Cause: err}
 	}
 	if yes, ok := result.Value().(bool); !ok || !yes {
 		return idp.Reject("require", "the claims do not meet the provider's condition %s", c.text)

@@ -33,80 +33,105 @@ func (p party) minted(mint func(claims map[string]any) string) error {
 	return err
 }
 
-func TestClaimsThatAreRefused(t *testing.T) {
-	t.Parallel()
-	at := func(c map[string]any, seconds int64) int64 { return c["iat"].(int64) + seconds }
-	set := func(name string, value any) func(map[string]any) {
-		return func(c map[string]any) { c[name] = value }
-	}
-	drop := func(name string) func(map[string]any) { return func(c map[string]any) { delete(c, name) } }
-	for name, c := range map[string]struct {
-		change func(map[string]any)
-		reason string
-	}{
-		"nonce of another sign-in":          {set("nonce", "other"), "nonce"},
-		"no nonce":                          {drop("nonce"), "nonce"},
-		"nonce empty":                       {set("nonce", ""), "nonce"},
-		"nonce null":                        {set("nonce", nil), "nonce"},
-		"nonce a number":                    {set("nonce", 7), "malformed"},
-		"another issuer":                    {set("iss", "https://evil.example"), "issuer"},
-		"issuer with a slash more":          {func(c map[string]any) { c["iss"] = c["iss"].(string) + "/" }, "issuer"},
-		"no issuer":                         {drop("iss"), "issuer"},
-		"issuer a list":                     {func(c map[string]any) { c["iss"] = []any{c["iss"]} }, "malformed"},
-		"another audience":                  {set("aud", "other"), "audience"},
-		"another audience in a list":        {set("aud", []string{"other", "third"}), "audience"},
-		"an audience of other case":         {set("aud", "ROLECALL"), "audience"},
-		"an empty list of audiences":        {set("aud", []string{}), "malformed"},
-		"no audience":                       {drop("aud"), "audience"},
-		"audience a number":                 {set("aud", 7), "malformed"},
-		"a list of audiences with a number": {set("aud", []any{"rolecall", 7}), "malformed"},
-		"two audiences without azp":         {set("aud", []string{"rolecall", "other"}), "azp"},
-		"two audiences and another azp":     {func(c map[string]any) { c["aud"] = []string{"rolecall", "other"}; c["azp"] = "other" }, "azp"},
-		"azp of another":                    {set("azp", "other"), "azp"},
-		"azp empty":                         {set("azp", ""), "azp"},
-		"no subject":                        {drop("sub"), "subject"},
-		"subject empty":                     {set("sub", ""), "subject"},
-		"subject of 256 characters":         {set("sub", strings.Repeat("s", 256)), "subject"},
-		"subject beyond ASCII":              {set("sub", "admın"), "subject"},
-		"subject with a line end":           {set("sub", "a\nb"), "subject"},
-		"subject a number":                  {set("sub", 7), "malformed"},
-		"expired":                           {func(c map[string]any) { c["exp"] = at(c, -61); c["iat"] = at(c, -600) }, "expired"},
-		"expired a moment ago":              {func(c map[string]any) { c["exp"] = at(c, -60); c["iat"] = at(c, -600) }, "expired"},
-		"no expiry":                         {drop("exp"), "expired"},
-		"expiry as text":                    {func(c map[string]any) { c["exp"] = "9999999999" }, "malformed"},
-		"expiry null":                       {set("exp", nil), "expired"},
-		"expiry negative":                   {set("exp", -1), "malformed"},
-		"expiry beyond time":                {set("exp", json.Number("1e300")), "malformed"},
-		"expiry in a thousand years":        {set("exp", 32503680000), "lifetime"},
-		"a life of more than a day":         {func(c map[string]any) { c["exp"] = at(c, 24*3600+1) }, "lifetime"},
-		"a life of nothing":                 {func(c map[string]any) { c["exp"] = c["iat"] }, "lifetime"},
-		"no time of issue":                  {drop("iat"), "issued_at"},
-		"issued in the future":              {func(c map[string]any) { c["iat"] = at(c, 61) }, "issued_at"},
-		"time of issue as text":             {func(c map[string]any) { c["iat"] = "1" }, "malformed"},
-		"not valid yet":                     {func(c map[string]any) { c["nbf"] = at(c, 61) }, "not_yet"},
-		"not before as text":                {set("nbf", "1"), "malformed"},
-		"a logout token":                    {set("events", map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}), "typ"},
-		"events empty":                      {set("events", []int{}), "typ"},
-		"an access token of Cognito":        {set("token_use", "access"), "typ"},
-		"at_hash of another token":          {set("at_hash", "xxxxxxxxxxxxxxxxxxxxxx"), "at_hash"},
-		"amr as text":                       {set("amr", "mfa"), "malformed"},
-		"auth_time as text":                 {set("auth_time", "1"), "malformed"},
-		"groups an object":                  {set("groups", map[string]any{"a": 1}), "malformed"},
-		"groups a list of objects":          {set("groups", []any{"a", map[string]any{}}), "malformed"},
-		"groups elsewhere (Entra)": {func(c map[string]any) {
-			delete(c, "groups")
-			c["_claim_names"] = map[string]any{"groups": "src1"}
-			c["_claim_sources"] = map[string]any{"src1": map[string]any{"endpoint": "https://evil.example"}}
-		}, "groups_overage"},
-		"too many groups to list (Entra)": {func(c map[string]any) { delete(c, "groups"); c["hasgroups"] = true }, "groups_overage"},
-		"a group with a line end":         {set("groups", []string{"a\nb"}), "characters"},
-		"more groups than 900":            {set("groups", strings.Split(strings.Repeat("g", 901), "")), "too-many-values"},
-	} {
-		t.Run(name, func(t *testing.T) {
+// claimCase is a change of good claims and the reason for which it must be refused.
+type claimCase struct {
+	name   string
+	change func(map[string]any)
+	reason string
+}
+
+func refuseAll(t *testing.T, cases []claimCase) {
+	t.Helper()
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			refused(t, start(t, nil).spoiled(c.change), c.reason)
 		})
 	}
+}
+
+func set(name string, value any) func(map[string]any) {
+	return func(c map[string]any) { c[name] = value }
+}
+
+func drop(name string) func(map[string]any) { return func(c map[string]any) { delete(c, name) } }
+
+func TestNamesThatAreRefused(t *testing.T) {
+	t.Parallel()
+	refuseAll(t, []claimCase{
+		{"nonce of another sign-in", set("nonce", "other"), "nonce"},
+		{"no nonce", drop("nonce"), "nonce"},
+		{"nonce empty", set("nonce", ""), "nonce"},
+		{"nonce null", set("nonce", nil), "nonce"},
+		{"nonce a number", set("nonce", 7), "malformed"},
+		{"another issuer", set("iss", "https://evil.example"), "issuer"},
+		{"issuer with a slash more", func(c map[string]any) { c["iss"] = c["iss"].(string) + "/" }, "issuer"},
+		{"no issuer", drop("iss"), "issuer"},
+		{"issuer a list", func(c map[string]any) { c["iss"] = []any{c["iss"]} }, "malformed"},
+		{"another audience", set("aud", "other"), "audience"},
+		{"another audience in a list", set("aud", []string{"other", "third"}), "audience"},
+		{"an audience of other case", set("aud", "ROLECALL"), "audience"},
+		{"an empty list of audiences", set("aud", []string{}), "malformed"},
+		{"no audience", drop("aud"), "audience"},
+		{"audience a number", set("aud", 7), "malformed"},
+		{"a list of audiences with a number", set("aud", []any{"rolecall", 7}), "malformed"},
+		{"two audiences without azp", set("aud", []string{"rolecall", "other"}), "azp"},
+		{"two audiences and another azp", func(c map[string]any) { c["aud"] = []string{"rolecall", "other"}; c["azp"] = "other" }, "azp"},
+		{"azp of another", set("azp", "other"), "azp"},
+		{"azp empty", set("azp", ""), "azp"},
+		{"no subject", drop("sub"), "subject"},
+		{"subject empty", set("sub", ""), "subject"},
+		{"subject of 256 characters", set("sub", strings.Repeat("s", 256)), "subject"},
+		{"subject beyond ASCII", set("sub", "admın"), "subject"},
+		{"subject with a line end", set("sub", "a\nb"), "subject"},
+		{"subject a number", set("sub", 7), "malformed"},
+	})
+}
+
+func TestTimesThatAreRefused(t *testing.T) {
+	t.Parallel()
+	at := func(c map[string]any, seconds int64) int64 { return c["iat"].(int64) + seconds }
+	refuseAll(t, []claimCase{
+		{"expired", func(c map[string]any) { c["exp"] = at(c, -61); c["iat"] = at(c, -600) }, "expired"},
+		{"expired a moment ago", func(c map[string]any) { c["exp"] = at(c, -60); c["iat"] = at(c, -600) }, "expired"},
+		{"no expiry", drop("exp"), "expired"},
+		{"expiry as text", func(c map[string]any) { c["exp"] = "9999999999" }, "malformed"},
+		{"expiry null", set("exp", nil), "expired"},
+		{"expiry negative", set("exp", -1), "malformed"},
+		{"expiry beyond time", set("exp", json.Number("1e300")), "malformed"},
+		{"expiry in a thousand years", set("exp", 32503680000), "lifetime"},
+		{"a life of more than a day", func(c map[string]any) { c["exp"] = at(c, 24*3600+1) }, "lifetime"},
+		{"a life of nothing", func(c map[string]any) { c["exp"] = c["iat"] }, "lifetime"},
+		{"no time of issue", drop("iat"), "issued_at"},
+		{"issued in the future", func(c map[string]any) { c["iat"] = at(c, 61) }, "issued_at"},
+		{"time of issue as text", func(c map[string]any) { c["iat"] = "1" }, "malformed"},
+		{"not valid yet", func(c map[string]any) { c["nbf"] = at(c, 61) }, "not_yet"},
+		{"not before as text", set("nbf", "1"), "malformed"},
+	})
+}
+
+func TestKindsAndGroupsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	refuseAll(t, []claimCase{
+		{"a logout token", set("events", map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}), "typ"},
+		{"events empty", set("events", []int{}), "typ"},
+		{"an access token of Cognito", set("token_use", "access"), "typ"},
+		{"at_hash of another token", set("at_hash", "xxxxxxxxxxxxxxxxxxxxxx"), "at_hash"},
+		{"amr as text", set("amr", "mfa"), "malformed"},
+		{"auth_time as text", set("auth_time", "1"), "malformed"},
+		{"groups an object", set("groups", map[string]any{"a": 1}), "malformed"},
+		{"groups a list of objects", set("groups", []any{"a", map[string]any{}}), "malformed"},
+		{"groups elsewhere (Entra)", groupsElsewhere, "groups_overage"},
+		{"too many groups to list (Entra)", func(c map[string]any) { delete(c, "groups"); c["hasgroups"] = true }, "groups_overage"},
+		{"a group with a line end", set("groups", []string{"a\nb"}), "characters"},
+		{"more groups than 900", set("groups", strings.Split(strings.Repeat("g", 901), "")), "too-many-values"},
+	})
+}
+
+func groupsElsewhere(c map[string]any) {
+	delete(c, "groups")
+	c["_claim_names"] = map[string]any{"groups": "src1"}
+	c["_claim_sources"] = map[string]any{"src1": map[string]any{"endpoint": "https://evil.example"}}
 }
 
 func TestClaimsThatAreAccepted(t *testing.T) {
@@ -139,79 +164,104 @@ func TestClaimsThatAreAccepted(t *testing.T) {
 	}
 }
 
-func TestTokensThatAreForged(t *testing.T) {
-	t.Parallel()
-	b64 := base64.RawURLEncoding.EncodeToString
-	none := func(alg string) func(*testing.T, party, map[string]any) string {
-		return func(t *testing.T, p party, claims map[string]any) string {
-			parts := strings.Split(p.op.Sign(p.op.Key(), claims, nil), ".")
-			return b64([]byte(`{"alg":"`+alg+`"}`)) + "." + parts[1] + "."
-		}
-	}
-	header := func(members map[string]any) func(*testing.T, party, map[string]any) string {
-		return func(_ *testing.T, p party, claims map[string]any) string {
-			return p.op.Sign(p.op.Key(), claims, members)
-		}
-	}
-	edited := func(edit func(string) string) func(*testing.T, party, map[string]any) string {
-		return func(_ *testing.T, p party, claims map[string]any) string {
-			return edit(p.op.Sign(p.op.Key(), claims, nil))
-		}
-	}
-	for name, c := range map[string]struct {
-		mint   func(*testing.T, party, map[string]any) string
-		reason string
-	}{
-		"alg none":                         {none("none"), "malformed"}, // the signature is empty
-		"alg None with a signature":        {header(map[string]any{"alg": "None"}), "algorithm"},
-		"alg none with a signature":        {header(map[string]any{"alg": "none"}), "algorithm"},
-		"HS256 with the public key":        {hmacWithPublicKey, "algorithm"},
-		"an algorithm that is not allowed": {header(map[string]any{"alg": "PS256"}), "algorithm"},
-		"an algorithm of another key":      {header(map[string]any{"alg": "ES256"}), "unknown_key"},
-		"no algorithm":                     {header(map[string]any{"alg": nil}), "algorithm"},
-		"an algorithm that is a list":      {header(map[string]any{"alg": []string{"RS256"}}), "algorithm"},
-		"an unknown key":                   {header(map[string]any{"kid": "other"}), "unknown_key"},
-		"a kid that is a path":             {header(map[string]any{"kid": "../../etc/passwd\x00"}), "header"},
-		"a kid of 129 characters":          {header(map[string]any{"kid": strings.Repeat("k", 129)}), "header"},
-		"an empty kid":                     {header(map[string]any{"kid": ""}), "header"},
-		"a kid that is a number":           {header(map[string]any{"kid": 7}), "header"},
-		"jku":                              {header(map[string]any{"jku": "https://evil.example/jwks"}), "header"},
-		"x5u":                              {header(map[string]any{"x5u": "https://evil.example/x"}), "header"},
-		"x5c":                              {header(map[string]any{"x5c": []string{"AAAA"}}), "header"},
-		"a key in the header":              {header(map[string]any{"jwk": map[string]any{"kty": "RSA"}}), "header"},
-		"crit":                             {header(map[string]any{"crit": []string{"exp"}, "exp": 1}), "header"},
-		"b64":                              {header(map[string]any{"b64": false}), "header"},
-		"a nested token":                   {header(map[string]any{"cty": "JWT"}), "header"},
-		"an access token (RFC 9068)":       {header(map[string]any{"typ": "at+jwt"}), "typ"},
-		"a logout token by its typ":        {header(map[string]any{"typ": "logout+jwt"}), "typ"},
-		"a DPoP proof":                     {header(map[string]any{"typ": "dpop+jwt"}), "typ"},
-		"a typ that is null":               {header(map[string]any{"typ": []int{}}), "typ"},
-		"signed by another key":            {signedByAnother, "signature"},
-		"a changed payload":                {changedPayload, "signature"},
-		"a signature that is cut":          {edited(cutSignature), "signature"},
-		"trailing bits in base64":          {edited(trailingBits), "malformed"},
-		"padding in base64":                {edited(func(s string) string { return s + "==" }), "malformed"},
-		"white space":                      {edited(func(s string) string { return " " + s }), "malformed"},
-		"a line end in the middle":         {edited(func(s string) string { return s[:40] + "\n" + s[40:] }), "malformed"},
-		"a line end at the end":            {edited(func(s string) string { return s + "\n" }), "malformed"},
-		"the other base64 alphabet":        {edited(func(s string) string { return strings.Replace(s, ".", "+.", 1) }), "malformed"},
-		"JSON serialisation":               {edited(jsonSerialised), "malformed"},
-		"two parts":                        {edited(func(s string) string { return s[:strings.LastIndex(s, ".")] }), "malformed"},
-		"four parts":                       {edited(func(s string) string { return s + ".AAAA" }), "malformed"},
-		"five parts (JWE)":                 {edited(func(s string) string { return s + ".AAAA.AAAA" }), "malformed"},
-		"a million dots":                   {edited(func(string) string { return strings.Repeat(".", 1_000_000>>7) }), "malformed"},
-		"16 KB and a byte":                 {edited(func(s string) string { return s + strings.Repeat("A", maxToken+1-len(s)) }), "too_large"},
-		"a header that repeats alg":        {headerBytes(`{"alg":"none","alg":"RS256"}`), "malformed"},
-		"a header that folds to alg":       {headerBytes(`{"Alg":"none","alg":"RS256"}`), "malformed"},
-		"a header that is no JSON":         {headerBytes(`alg=RS256`), "malformed"},
-		"a header with something after it": {headerBytes(`{"alg":"RS256"}{}`), "malformed"},
-	} {
-		t.Run(name, func(t *testing.T) {
+// forgery makes a token by hand.
+type forgery func(t *testing.T, p party, claims map[string]any) string
+
+func forgeAll(t *testing.T, cases []struct {
+	name   string
+	mint   forgery
+	reason string
+}) {
+	t.Helper()
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			p := start(t, nil)
 			refused(t, p.minted(func(claims map[string]any) string { return c.mint(t, p, claims) }), c.reason)
 		})
 	}
+}
+
+// header signs with further members in the header.
+func header(members map[string]any) forgery {
+	return func(_ *testing.T, p party, claims map[string]any) string {
+		return p.op.Sign(p.op.Key(), claims, members)
+	}
+}
+
+// edited changes the text of a good token.
+func edited(edit func(string) string) forgery {
+	return func(_ *testing.T, p party, claims map[string]any) string {
+		return edit(p.op.Sign(p.op.Key(), claims, nil))
+	}
+}
+
+func unsigned(_ *testing.T, p party, claims map[string]any) string {
+	parts := strings.Split(p.op.Sign(p.op.Key(), claims, nil), ".")
+	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none"}`)) + "." + parts[1] + "."
+}
+
+func TestHeadersThatAreForged(t *testing.T) {
+	t.Parallel()
+	forgeAll(t, []struct {
+		name   string
+		mint   forgery
+		reason string
+	}{
+		{"alg none", unsigned, "malformed"}, // the signature is empty
+		{"alg None with a signature", header(map[string]any{"alg": "None"}), "algorithm"},
+		{"alg none with a signature", header(map[string]any{"alg": "none"}), "algorithm"},
+		{"HS256 with the public key", hmacWithPublicKey, "algorithm"},
+		{"an algorithm that is not allowed", header(map[string]any{"alg": "PS256"}), "algorithm"},
+		{"an algorithm of another key", header(map[string]any{"alg": "ES256"}), "unknown_key"},
+		{"no algorithm", header(map[string]any{"alg": nil}), "algorithm"},
+		{"an algorithm that is a list", header(map[string]any{"alg": []string{"RS256"}}), "algorithm"},
+		{"an unknown key", header(map[string]any{"kid": "other"}), "unknown_key"},
+		{"a kid that is a path", header(map[string]any{"kid": "../../etc/passwd\x00"}), "header"},
+		{"a kid of 129 characters", header(map[string]any{"kid": strings.Repeat("k", 129)}), "header"},
+		{"an empty kid", header(map[string]any{"kid": ""}), "header"},
+		{"a kid that is a number", header(map[string]any{"kid": 7}), "header"},
+		{"jku", header(map[string]any{"jku": "https://evil.example/jwks"}), "header"},
+		{"x5u", header(map[string]any{"x5u": "https://evil.example/x"}), "header"},
+		{"x5c", header(map[string]any{"x5c": []string{"AAAA"}}), "header"},
+		{"a key in the header", header(map[string]any{"jwk": map[string]any{"kty": "RSA"}}), "header"},
+		{"crit", header(map[string]any{"crit": []string{"exp"}, "exp": 1}), "header"},
+		{"b64", header(map[string]any{"b64": false}), "header"},
+		{"a nested token", header(map[string]any{"cty": "JWT"}), "header"},
+		{"an access token (RFC 9068)", header(map[string]any{"typ": "at+jwt"}), "typ"},
+		{"a logout token by its typ", header(map[string]any{"typ": "logout+jwt"}), "typ"},
+		{"a DPoP proof", header(map[string]any{"typ": "dpop+jwt"}), "typ"},
+		{"a typ that is null", header(map[string]any{"typ": []int{}}), "typ"},
+	})
+}
+
+func TestBytesThatAreForged(t *testing.T) {
+	t.Parallel()
+	forgeAll(t, []struct {
+		name   string
+		mint   forgery
+		reason string
+	}{
+		{"signed by another key", signedByAnother, "signature"},
+		{"a changed payload", changedPayload, "signature"},
+		{"a signature that is cut", edited(cutSignature), "signature"},
+		{"trailing bits in base64", edited(trailingBits), "malformed"},
+		{"padding in base64", edited(func(s string) string { return s + "==" }), "malformed"},
+		{"white space", edited(func(s string) string { return " " + s }), "malformed"},
+		{"a line end in the middle", edited(func(s string) string { return s[:40] + "\n" + s[40:] }), "malformed"},
+		{"a line end at the end", edited(func(s string) string { return s + "\n" }), "malformed"},
+		{"the other base64 alphabet", edited(func(s string) string { return strings.Replace(s, ".", "+.", 1) }), "malformed"},
+		{"JSON serialisation", edited(jsonSerialised), "malformed"},
+		{"two parts", edited(func(s string) string { return s[:strings.LastIndex(s, ".")] }), "malformed"},
+		{"four parts", edited(func(s string) string { return s + ".AAAA" }), "malformed"},
+		{"five parts (JWE)", edited(func(s string) string { return s + ".AAAA.AAAA" }), "malformed"},
+		{"a million dots", edited(func(string) string { return strings.Repeat(".", 1_000_000>>7) }), "malformed"},
+		{"16 KB and a byte", edited(func(s string) string { return s + strings.Repeat("A", maxToken+1-len(s)) }), "too_large"},
+		{"a header that repeats alg", headerBytes(`{"alg":"none","alg":"RS256"}`), "malformed"},
+		{"a header that folds to alg", headerBytes(`{"Alg":"none","alg":"RS256"}`), "malformed"},
+		{"a header that is no JSON", headerBytes(`alg=RS256`), "malformed"},
+		{"a header with something after it", headerBytes(`{"alg":"RS256"}{}`), "malformed"},
+	})
 }
 
 func hmacWithPublicKey(t *testing.T, p party, claims map[string]any) string {
@@ -262,7 +312,7 @@ func jsonSerialised(s string) string {
 	return `{"protected":"` + parts[0] + `","payload":"` + parts[1] + `","signature":"` + parts[2] + `"}`
 }
 
-func headerBytes(header string) func(*testing.T, party, map[string]any) string {
+func headerBytes(header string) forgery {
 	return func(_ *testing.T, p party, claims map[string]any) string {
 		parts := strings.Split(p.op.Sign(p.op.Key(), claims, nil), ".")
 		return base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + parts[1] + "." + parts[2]
@@ -354,4 +404,34 @@ func TestOnceKeyIsThatOfWhatWasSigned(t *testing.T) {
 	if want := p.clock.now().Add(11 * time.Minute); !first.Once.Until.Equal(want) {
 		t.Errorf("until %v", first.Once.Until)
 	}
+}
+
+// TestMutatedTokensAreRefused changes each character of a good token, without the
+// key: nothing but a refusal may come of it.
+func TestMutatedTokensAreRefused(t *testing.T) {
+	t.Parallel()
+	p := start(t, nil)
+	key := idptest.NewOPKey(t, jose.ES256)
+	p.op.SetKeys(key)
+	raw := p.op.Sign(key, p.op.Claims(), nil)
+	if _, err := p.Verify(t.Context(), raw); err != nil {
+		t.Fatal(err)
+	}
+	for i := range raw {
+		for _, other := range []byte{'A', 'x', '_', '.', '+', 0, 0xff} {
+			if raw[i] == other {
+				continue
+			}
+			changed := raw[:i] + string([]byte{other}) + raw[i+1:]
+			if _, err := p.Verify(t.Context(), changed); err == nil {
+				t.Fatalf("character %d as %q: accepted", i, other)
+			}
+		}
+	}
+	for cut := range len(raw) {
+		if _, err := p.Verify(t.Context(), raw[:cut]); err == nil {
+			t.Fatalf("cut after %d characters: accepted", cut)
+		}
+	}
+	p.fetches(t, 3) // the first, and two for kids that the changes made up
 }
