@@ -10,9 +10,10 @@ type decider struct {
 	p      *Policy
 	id     *idp.Identity
 	ask    *Ask
-	groups *groupSet
+	groups groupSet
 	vars   *variables
 	names  names
+	room   [32]int32 // for the candidates of most people
 
 	refusals []refusal
 	granted  []Granted
@@ -34,12 +35,11 @@ type refusal struct {
 
 // Decide answers for one identity and one ask.
 func (p *Policy) Decide(id idp.Identity, ask Ask) Decision {
-	d := decider{p: p, id: &id, ask: &ask, groups: newGroupSet(id.Groups)}
-	var room [64]int32
-	for _, i := range p.deny.find(room[:0], &d) {
+	d := decider{p: p, id: &id, ask: &ask, groups: groupSet{names: id.Groups}}
+	for _, i := range p.deny.find(d.room[:0], &d) {
 		d.refuse(p.grants[i])
 	}
-	candidates := p.candidates(room[:0], &d)
+	candidates := p.candidates(d.room[:0], &d)
 	d.granted = make([]Granted, 0, len(candidates))
 	for _, i := range candidates {
 		d.consider(p.grants[i])
@@ -49,7 +49,7 @@ func (p *Policy) Decide(id idp.Identity, ask Ask) Decision {
 
 // Explain is Decide with the trace of every grant.
 func (p *Policy) Explain(id idp.Identity, ask Ask) Decision {
-	d := decider{p: p, id: &id, ask: &ask, groups: newGroupSet(id.Groups), dynamic: true}
+	d := decider{p: p, id: &id, ask: &ask, groups: groupSet{names: id.Groups}, dynamic: true}
 	d.traces = make([]GrantTrace, len(p.grants))
 	for i, g := range p.grants {
 		d.traces[i].Grant = g.name

@@ -20,10 +20,6 @@ type groupSet struct {
 // scans is how many questions a list answers before a map pays.
 const scans = 3
 
-func newGroupSet(names []string) *groupSet {
-	return &groupSet{names: names}
-}
-
 // forCEL makes the set usable as a CEL list.
 func (s *groupSet) forCEL() *groupSet {
 	if s.Lister == nil {

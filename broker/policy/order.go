@@ -29,15 +29,14 @@ func (d *decider) defaultNames() *names {
 }
 
 // order resolves every parameter of the order to STS. A reason withholds it.
-func (o oneGrant) order(r *role, v values) (Granted, string) {
+func (o oneGrant) order(out *Granted, r *role, v values) string {
 	g := o.g
 	defaults := o.defaultNames()
-	out := Granted{
-		Grant: g.name, Role: r.arn, Duration: g.duration, MaxDuration: g.most,
-		SessionName: defaults.session, SourceIdentity: defaults.sourceIdentity,
-		Tags: g.fixedTags, TransitiveTags: g.transitive, PolicyARNs: g.fixedARNs,
-		Console: g.console, Mode: g.mode, Account: Account{ID: r.arn.Account},
-	}
+	out.Grant, out.Role, out.Account.ID = g.name, r.arn, r.arn.Account
+	out.Duration, out.MaxDuration = g.duration, min(g.most, iam.MaxDuration)
+	out.SessionName, out.SourceIdentity = defaults.session, defaults.sourceIdentity
+	out.Tags, out.TransitiveTags, out.PolicyARNs = g.fixedTags, g.transitive, g.fixedARNs
+	out.Console, out.Mode = g.console, g.mode
 	if r.account != nil {
 		out.Account.Name = r.account.name
 		out.HubRole, out.ExternalID = r.account.hub, r.account.externalID
@@ -46,31 +45,35 @@ func (o oneGrant) order(r *role, v values) (Granted, string) {
 			out.MaxDuration = min(out.MaxDuration, iam.MaxChainedDuration)
 		}
 	}
-	out.MaxDuration = min(out.MaxDuration, iam.MaxDuration)
-	for _, fill := range []func(*Granted, values) string{o.fillNames, o.fillTags, o.fillPolicy} {
-		if reason := fill(&out, v); reason != "" {
-			return Granted{}, reason
-		}
+	if reason := o.fillNames(out, v); reason != "" {
+		return reason
 	}
-	return out, ""
+	if reason := o.fillTags(out, v); reason != "" {
+		return reason
+	}
+	return o.fillPolicy(out, v)
 }
 
 func (o oneGrant) fillNames(out *Granted, v values) string {
-	for _, name := range []struct {
-		field string
-		t     *nameTemplate
-		to    *string
-	}{{"session_name", o.g.sessionName, &out.SessionName}, {"source_identity", o.g.sourceIdentity, &out.SourceIdentity}} {
-		if name.t == nil {
-			continue
-		}
-		text, reason := name.t.render(v, fitAny)
-		if reason != "" {
-			return name.field + ": " + reason
-		}
-		hashed := !name.t.personal || o.ask.NameTaken && name.t.uses("identity.username")
-		*name.to = iam.FitName(text, o.id.Provider, o.id.Subject, nameLimit, hashed)
+	if reason := o.fillName(&out.SessionName, o.g.sessionName, v); reason != "" {
+		return "session_name: " + reason
 	}
+	if reason := o.fillName(&out.SourceIdentity, o.g.sourceIdentity, v); reason != "" {
+		return "source_identity: " + reason
+	}
+	return ""
+}
+
+func (o oneGrant) fillName(to *string, t *nameTemplate, v values) string {
+	if t == nil {
+		return ""
+	}
+	text, reason := t.render(v, fitAny)
+	if reason != "" {
+		return reason
+	}
+	hashed := !t.personal || o.ask.NameTaken && t.uses("identity.username")
+	*to = iam.FitName(text, o.id.Provider, o.id.Subject, nameLimit, hashed)
 	return ""
 }
 

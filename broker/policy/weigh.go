@@ -67,8 +67,10 @@ func (o oneGrant) role(r *role, v values) {
 		o.denied = append(o.denied, *denied)
 		return
 	}
-	granted, reason := o.order(r, v)
-	if reason != "" {
+	o.granted = append(o.granted, Granted{})
+	last := len(o.granted) - 1
+	if reason := o.order(&o.granted[last], r, v); reason != "" {
+		o.granted = o.granted[:last]
 		o.say("values", false, "%s", reason)
 		o.denied = append(o.denied, Denied{Role: r.arn, Grant: o.g.name, Reason: reason})
 		return
@@ -79,11 +81,10 @@ func (o oneGrant) role(r *role, v values) {
 	}
 	if r.contested || o.dynamic {
 		if o.given == nil {
-			o.decider.given = map[iam.RoleARN]string{}
+			o.given = map[iam.RoleARN]string{}
 		}
 		o.given[r.arn] = o.g.name
 	}
-	o.decider.granted = append(o.decider.granted, granted)
 }
 
 func (d *decider) say(test string, held bool, format string, args ...any) {
@@ -148,7 +149,7 @@ func (o oneGrant) requirements(r *role) *Denied {
 // in a deny and does not hold elsewhere.
 func (d *decider) when(g *grant, role string) bool {
 	if d.vars == nil {
-		d.vars = &variables{id: d.id, ask: d.ask, groups: d.groups}
+		d.vars = &variables{id: d.id, ask: d.ask, groups: &d.groups}
 	}
 	d.vars.role = role
 	d.vars.unset = ""
