@@ -140,6 +140,7 @@ var consent = template.Must(template.New("").Parse(`<form method="post" action="
 	`<button name="decision" value="approve">Allow</button><button name="decision" value="deny">Cancel</button></form>`))
 
 func (pages) Consent(w http.ResponseWriter, _ *http.Request, view token.ConsentView) error {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	return consent.Execute(w, view)
 }
 
