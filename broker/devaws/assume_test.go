@@ -166,8 +166,8 @@ func TestBadOrdersAreRefusedWithSTSsCodes(t *testing.T) {
 			refusedWith(t, err, test.code, test.text)
 			in = order("Admin")
 			in.Policy, in.DurationSeconds = aws.String(good), aws.Int32(7200)
-			if out := c.assume(c.broker(), in); *out.PackedPolicySize < 1 || *out.PackedPolicySize > 20 {
-				t.Errorf("a short policy packs to %d %%", *out.PackedPolicySize)
+			if out := c.assume(c.broker(), in); packed(out) < 1 || packed(out) > 20 {
+				t.Errorf("a short policy packs to %d %%", packed(out))
 			}
 		})
 	}

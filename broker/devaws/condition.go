@@ -85,7 +85,7 @@ func parseOperator(operator string) (condition, error) {
 	name := strings.ToLower(operator)
 	if set, rest, ok := strings.Cut(name, ":"); ok {
 		if set != "forallvalues" && set != "foranyvalue" {
-			return c, fmt.Errorf("condition operator %q: want ForAllValues: or ForAnyValue:", operator)
+			return c, fmt.Errorf("condition operator %q: want ForAllValues or ForAnyValue before the colon", operator)
 		}
 		c.set, name = set, rest
 	}
