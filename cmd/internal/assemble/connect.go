@@ -64,7 +64,7 @@ func (d *Daemon) connect(ctx context.Context, g *generation) error {
 		return fmt.Errorf("issuer: %w", err)
 	}
 	authorization := oauth.New(oauth.Config{
-		URL: serverURL(c), Sessions: sessions, Issuer: published, Broker: d.Broker, Replay: once,
+		URL: serverURL(c), Sessions: sessions, Tokens: session.NewTokens(d.store, o.Now), Issuer: published, Broker: d.Broker, Replay: once,
 		Limit: limiter, Audit: d.audit, RefreshMax: c.Session.RefreshMax, Log: o.Log, Now: o.Now,
 	})
 	return d.mount(authorization, published)

@@ -86,7 +86,10 @@ func startWorld(t testing.TB) world {
 		late := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
 		defer late.Stop()
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("rolecalld dev ended with %v; its log:\n%s", err, log.String())
+			t.Errorf("rolecalld dev ended with %v", err)
+		}
+		if t.Failed() {
+			t.Logf("the daemon's log:\n%s", log.String())
 		}
 	})
 	ready := make(chan error, 1)
