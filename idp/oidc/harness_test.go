@@ -81,7 +81,7 @@ func provider(t testing.TB, op *idptest.OP, c *clock, change func(*config.Provid
 	if change != nil {
 		change(&s)
 	}
-	p, err := New(Config{Provider: s, URL: "https://broker.example", Fetch: client(t, 2*time.Second), Now: c.now})
+	p, err := New(Config{Provider: s, URL: "https://broker.example", Fetch: client(t, 30*time.Second), Now: c.now})
 	if err != nil {
 		t.Fatal(err)
 	}

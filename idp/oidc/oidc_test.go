@@ -122,7 +122,7 @@ func TestSignInAtTheDevelopmentProvider(t *testing.T) {
 	defer server.Close()
 	s := config.Provider{Name: text("dev"), Issuer: text(address + "/oidc"), ClientID: text("rolecall"), ClientSecret: secret.New("s"), AllowPrivate: true}
 	s.Groups.Claim, s.Username.Claim = text("groups"), text("email")
-	p, err := New(Config{Provider: s, URL: "https://broker.example/", Fetch: client(t, 5*time.Second)})
+	p, err := New(Config{Provider: s, URL: "https://broker.example/", Fetch: client(t, 30*time.Second)})
 	if err != nil {
 		t.Fatal(err)
 	}
