@@ -32,18 +32,18 @@ import (
 
 // Config is one configuration file.
 type Config struct {
-	Server    Server     `yaml:"server"`
-	Store     Text       `yaml:"store" doc:"Where state lives: sqlite:PATH." default:"sqlite:rolecall.db"`
-	Issuer    Issuer     `yaml:"issuer"`
-	AWS       AWS        `yaml:"aws"`
-	Session   Session    `yaml:"session"`
-	OAuth     OAuth      `yaml:"oauth"`
-	Limits    Limits     `yaml:"limits"`
-	Audit     Audit      `yaml:"audit"`
-	Egress    Egress     `yaml:"egress"`
+	Server    Server     `yaml:"server" doc:"The HTTP listener."`
+	Store     Text       `yaml:"store" doc:"Where state lives: sqlite:PATH, the path counted from the folder of this file." default:"sqlite:rolecall.db"`
+	Issuer    Issuer     `yaml:"issuer" doc:"rolecall as an OpenID Connect issuer."`
+	AWS       AWS        `yaml:"aws" doc:"How rolecall speaks to AWS. Its own credentials come from the SDK's default chain: environment, profile, instance role."`
+	Session   Session    `yaml:"session" doc:"How long a sign-in lasts."`
+	OAuth     OAuth      `yaml:"oauth" doc:"The authorization server for the command line."`
+	Limits    Limits     `yaml:"limits" doc:"Rates above which the answer is 429 with Retry-After. Sign-ins, token requests and orders of credentials are counted each by itself."`
+	Audit     Audit      `yaml:"audit" doc:"The hash-chained record of who got what."`
+	Egress    Egress     `yaml:"egress" doc:"Outbound HTTP to identity providers."`
 	Providers []Provider `yaml:"providers" doc:"Identity providers, in the order of the sign-in page."`
 	Accounts  []Account  `yaml:"accounts" doc:"The AWS accounts that grants may name."`
-	Grants    []Grant    `yaml:"grants" doc:"Who may have which role. Of several grants for one role the first in file order that holds counts."`
+	Grants    []Grant    `yaml:"grants" doc:"Who may have which role. Selectors (groups, groups_matching, users, providers, when, require) are joined by AND, the values of one list by OR. Of several grants for one role the first in file order that holds counts."`
 
 	// Digest is the hex SHA-256 of the file's bytes, for the log.
 	Digest string `yaml:"-"`
@@ -59,7 +59,7 @@ type Config struct {
 type Server struct {
 	URL            Text   `yaml:"url" required:"true" doc:"The public address, https://HOST[:PORT]; http on a loopback address only."`
 	Listen         string `yaml:"listen" default:":8443" doc:"HOST:PORT to listen on."`
-	TLS            TLS    `yaml:"tls"`
+	TLS            TLS    `yaml:"tls" doc:"The certificate; without it a proxy in front must end TLS."`
 	TrustedProxies []Text `yaml:"trusted_proxies" doc:"CIDRs of reverse proxies whose X-Forwarded-For is believed. None by default."`
 }
 
@@ -73,7 +73,7 @@ type TLS struct {
 
 // Issuer is the broker as an OpenID Connect issuer.
 type Issuer struct {
-	URL  Text `yaml:"url" doc:"The issuer of tokens that we sign. Default server.url."`
+	URL  Text `yaml:"url" doc:"The issuer in tokens that rolecall signs. Default: server.url."`
 	Keys Text `yaml:"keys" default:"local" doc:"Where signing keys live: local is the store."`
 }
 
@@ -82,7 +82,7 @@ type AWS struct {
 	Region         string        `yaml:"region" default:"us-east-1" doc:"Region of the STS endpoint."`
 	Mode           Text          `yaml:"mode" default:"assume-role" enum:"assume-role" planned:"web-identity,saml,federation-token" doc:"How credentials are ordered from STS."`
 	Endpoint       Text          `yaml:"endpoint" doc:"Base URL of a stand-in for STS; empty is AWS."`
-	SigninEndpoint Text          `yaml:"signin_endpoint" doc:"Base URL of the console federation endpoint; default AWS's own, or aws.endpoint where that is set."`
+	SigninEndpoint Text          `yaml:"signin_endpoint" doc:"Base URL of the console federation endpoint. Default: AWS's own, or aws.endpoint where that is set."`
 	Timeout        time.Duration `yaml:"timeout" default:"10s" doc:"Bound on one whole order, retries included."`
 	OutliveSession bool          `yaml:"outlive_session" default:"true" doc:"Whether credentials may outlive the sign-in that they come from."`
 
@@ -105,8 +105,8 @@ type OAuth struct {
 
 // Limits are rates: N/s, N/m or N/h.
 type Limits struct {
-	PerAddress Rate `yaml:"per_address" default:"300/m" doc:"Sign-ins, token requests and orders of credentials per client address (IPv6: per /64)."`
-	PerSubject Rate `yaml:"per_subject" default:"60/m" doc:"The same per person."`
+	PerAddress Rate `yaml:"per_address" default:"300/m" doc:"The rate per client address (IPv6: per /64)."`
+	PerSubject Rate `yaml:"per_subject" default:"60/m" doc:"The rate per person."`
 }
 
 // Audit is the hash-chained record.
@@ -127,9 +127,9 @@ type Provider struct {
 	Type  Text   `yaml:"type" required:"true" enum:"saml,oidc" planned:"oauth2,ldap,directory" doc:"The protocol; it decides which of the other keys may be set."`
 	Label string `yaml:"label" doc:"What the sign-in page calls it. Default: the name."`
 
-	Groups   From `yaml:"groups" doc:"Where groups come from."`
-	Username From `yaml:"username" doc:"Where the user name comes from."`
-	Subject  From `yaml:"subject" for:"saml" doc:"Where the stable subject comes from. Default: the NameID."`
+	Groups   From `yaml:"groups" doc:"What holds the groups."`
+	Username From `yaml:"username" doc:"What holds the user name. Default: the NameID, or the claim sub."`
+	Subject  From `yaml:"subject" for:"saml" doc:"What holds the stable subject. Default: the NameID."`
 
 	ClockSkew    time.Duration `yaml:"clock_skew" default:"60s" doc:"How far the provider's clock may be off."`
 	CAFile       string        `yaml:"ca_file" path:"true" doc:"PEM file of certificate authorities for this provider's addresses."`
@@ -140,8 +140,8 @@ type Provider struct {
 	MetadataFile Text       `yaml:"metadata_file" path:"true" for:"saml" doc:"The provider's metadata as a file."`
 	MetadataCert Text       `yaml:"metadata_cert" path:"true" for:"saml" doc:"PEM file of the certificate that must have signed the metadata."`
 	EntityID     Text       `yaml:"entity_id" for:"saml" doc:"The provider's entityID where the metadata holds several."`
-	SPEntityID   Text       `yaml:"sp_entity_id" for:"saml" doc:"Our entityID. Default URL/saml/NAME/metadata."`
-	ACSURL       Text       `yaml:"acs_url" for:"saml" doc:"Where assertions are posted. Default URL/saml/NAME/acs."`
+	SPEntityID   Text       `yaml:"sp_entity_id" for:"saml" doc:"Our entityID. Default: URL/saml/NAME/metadata."`
+	ACSURL       Text       `yaml:"acs_url" for:"saml" doc:"Where assertions are posted. Default: URL/saml/NAME/acs."`
 	IDPInitiated bool       `yaml:"idp_initiated" for:"saml" doc:"Accept unsolicited responses after a confirmation page."`
 	Exchange     bool       `yaml:"exchange" later:"token exchange" for:"saml" doc:"Accept assertions at /oauth2/token."`
 	Encryption   Encryption `yaml:"encryption" for:"saml" doc:"Our key for encrypted assertions."`
@@ -163,8 +163,8 @@ type Provider struct {
 
 // From names the attribute (SAML) or claim (OpenID Connect) that a value is read from.
 type From struct {
-	Attribute Text `yaml:"attribute" for:"saml" doc:"Name of the Attribute."`
-	Claim     Text `yaml:"claim" for:"oidc" doc:"Name of the claim."`
+	Attribute Text `yaml:"attribute" for:"saml" doc:"The Name of a SAML Attribute."`
+	Claim     Text `yaml:"claim" for:"oidc" doc:"The name of a claim."`
 }
 
 // Encryption is the key that decrypts encrypted assertions.
@@ -191,12 +191,12 @@ type Grant struct {
 	Name           Text    `yaml:"name" required:"true" doc:"Unique; appears in explain and the audit."`
 	Groups         []Text  `yaml:"groups" doc:"Names of groups, whole and case-sensitive."`
 	GroupsMatching Text    `yaml:"groups_matching" doc:"A regular expression (RE2) that a whole group name must match; named groups are captures for templates."`
-	Users          []Text  `yaml:"users" doc:"User names or provider=subject."`
+	Users          []Text  `yaml:"users" doc:"User names, or PROVIDER=SUBJECT."`
 	Providers      []Text  `yaml:"providers" doc:"Names of providers."`
 	Everyone       bool    `yaml:"everyone" doc:"Selects every person (never a guest)."`
 	Guests         bool    `yaml:"guests" doc:"Selects guests, and only them."`
 	When           Text    `yaml:"when" doc:"A CEL condition over identity, request, time and device."`
-	Require        Require `yaml:"require"`
+	Require        Require `yaml:"require" doc:"Qualities of the sign-in that the grant demands."`
 	Deny           bool    `yaml:"deny" doc:"Makes the grant a refusal that wins over every other."`
 
 	Role           Text            `yaml:"role" required:"true" doc:"An ARN, or ACCOUNT/ROLE; may hold templates."`

@@ -122,15 +122,20 @@ func (d *decoder) list(n ast.Node, v reflect.Value, f field, path string) {
 		d.faults.Add(d.pos(n), "%s: want a list, got %s%s", shown(path), kindOf(n), hint)
 		return
 	}
-	out := reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values))
-	for i, entry := range seq.Values {
-		at := element(path, i)
-		d.at[at] = d.pos(entry)
+	out := reflect.MakeSlice(v.Type(), 0, len(seq.Values))
+	for _, entry := range seq.Values {
+		at := element(path, out.Len()) // what cannot be read at all is left out
 		if isNull(entry) {
 			d.faults.Add(d.pos(entry), "%s has no value; give one, or remove the entry", shown(at))
 			continue
 		}
-		d.value(entry, out.Index(i), f, at)
+		if _, ok := pairsOf(entry); !ok && shapeOf(v.Type().Elem()) == isSection {
+			d.faults.Add(d.pos(entry), "%s: want a mapping with keys such as %s, got %s", shown(at), offer(fieldsOf(v.Type().Elem())), kindOf(entry))
+			continue
+		}
+		d.at[at] = d.pos(entry)
+		out = reflect.Append(out, reflect.Zero(v.Type().Elem()))
+		d.value(entry, out.Index(out.Len()-1), f, at)
 	}
 	v.Set(out)
 }

@@ -118,8 +118,12 @@ func (g *gate) see(t *token.Token) {
 	case token.SequenceEntryType:
 		g.open(t.Position.Column, 0)
 	case token.MappingValueType:
-		if t.Prev != nil && g.flow <= 0 {
+		switch {
+		case t.Prev == nil:
+		case g.flow <= 0:
 			g.open(t.Prev.Position.Column, 1)
+		case splitKey(t):
+			refuse("inside { } and [ ] what contains ':' must be in quotes (a reference ${env:NAME}, an ARN, a condition key); after a key a space follows the ':'")
 		}
 	}
 	if g.stop {
@@ -131,6 +135,20 @@ func (g *gate) see(t *token.Token) {
 	} else if n := len(g.levels); n > 0 && g.levels[n-1].keys > maxKeys {
 		g.stop = true
 		refuse("more than %d keys in one mapping", maxKeys)
+	}
+}
+
+// splitKey reports whether the lexer took a colon inside a word of a flow mapping
+// for the end of a key: {aws:SecureTransport: true} would become the key aws.
+func splitKey(colon *token.Token) bool {
+	if t := colon.Prev.Type; t == token.SingleQuoteType || t == token.DoubleQuoteType || colon.Next == nil {
+		return false
+	}
+	switch colon.Next.Type {
+	case token.MappingStartType, token.MappingEndType, token.SequenceStartType, token.SequenceEndType, token.CollectEntryType, token.CommentType:
+		return false
+	default:
+		return !strings.ContainsAny(colon.Next.Origin[:min(1, len(colon.Next.Origin))], " \t\r\n") && colon.Next.Position.Line == colon.Position.Line
 	}
 }
 

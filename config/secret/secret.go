@@ -7,30 +7,44 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"unique"
 )
 
 const redacted = "[secret]"
 
-// String is a text that no formatter, logger or encoder prints. The zero value
-// is the empty secret.
-type String struct{ text string }
+// String is a text that no formatter, logger or encoder prints. It is comparable
+// by its text; the zero value is the empty secret.
+//
+// The text is behind a handle, because fmt calls no method of an unexported
+// field: a struct that holds a String in one prints an address.
+type String struct{ text unique.Handle[string] }
 
 // New wraps text.
-func New(text string) String { return String{text: text} }
+func New(text string) String {
+	if text == "" {
+		return String{}
+	}
+	return String{text: unique.Make(text)}
+}
 
 // Reveal returns the text itself, for the one encoder that must send it.
-func (s String) Reveal() string { return s.text }
+func (s String) Reveal() string {
+	if s.IsZero() {
+		return ""
+	}
+	return s.text.Value()
+}
 
 // IsZero reports whether the secret is empty.
-func (s String) IsZero() bool { return s.text == "" }
+func (s String) IsZero() bool { return s == String{} }
 
 // Equal compares in constant time for equal lengths.
 func (s String) Equal(other String) bool {
-	return subtle.ConstantTimeCompare([]byte(s.text), []byte(other.text)) == 1
+	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(other.Reveal())) == 1
 }
 
-// String, GoString, Format, LogValue, MarshalJSON, MarshalText and MarshalYAML
-// all give the same placeholder.
+// String, GoString, Format, LogValue, MarshalJSON and MarshalText all give the
+// same placeholder.
 func (s String) String() string { return redacted }
 
 // GoString implements fmt.GoStringer.

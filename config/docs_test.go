@@ -1,0 +1,207 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	schemaFile    = "../docs/config.schema.json"
+	referenceFile = "../docs/configuration.md"
+	generatedMark = "<!-- From here on generated from config/config.go: go test ./config -update -->\n"
+)
+
+func TestTheCommittedSchemaIsTheGeneratedOne(t *testing.T) {
+	t.Parallel()
+	compareFile(t, schemaFile, Schema())
+}
+
+// docs/configuration.md begins by hand and goes on with one table per section.
+func TestTheReferenceIsGeneratedFromTheStructs(t *testing.T) {
+	t.Parallel()
+	have, err := os.ReadFile(referenceFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, _, found := bytes.Cut(have, []byte(generatedMark))
+	if !found {
+		t.Fatalf("%s lacks the line %s", referenceFile, generatedMark)
+	}
+	compareFile(t, referenceFile, []byte(string(head)+generatedMark+reference()))
+}
+
+// The example of the guide is a configuration without a fault.
+func TestTheExampleOfTheGuideIsValid(t *testing.T) {
+	t.Parallel()
+	have, err := os.ReadFile(referenceFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(have), "```yaml\n")
+	example, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("no example")
+	}
+	if !strings.Contains(example, schemaURL) {
+		t.Errorf("the example does not point at %s", schemaURL)
+	}
+	example = strings.Replace(example, "tls: {cert: tls/cert.pem, key: tls/key.pem}", "trusted_proxies: [10.0.0.0/8]", 1)
+	c, err := Parse("rolecall.yaml", []byte(example), func(string) (string, bool) { return "s3cret", true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Warnings) > 0 {
+		t.Errorf("the example has warnings:\n%v", c.Warnings)
+	}
+}
+
+func compareFile(t *testing.T, path string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s is out of date (-committed +generated); go test ./config -update:\n%s", path, diff)
+	}
+}
+
+// reference writes a heading and a table for the top level and for each section.
+func reference() string {
+	var b strings.Builder
+	b.WriteString("\n## Every key\n\nA key in **bold** must be there. *text or mapping* is JSON text, or the same as YAML. " +
+		"An empty default is an empty value; where that means something, the last column says what.\n")
+	var plain []field
+	var sections []field
+	for _, f := range fieldsOf(reflect.TypeFor[Config]()) {
+		if f.unbuilt() {
+			continue
+		}
+		if shapeOf(f.typ) == isSection || (shapeOf(f.typ) == isList && shapeOf(f.typ.Elem()) == isSection) {
+			sections = append(sections, f)
+		} else {
+			plain = append(plain, f)
+		}
+	}
+	table(&b, "Top level", "", plain)
+	for _, f := range sections {
+		section, name := f.typ, f.key
+		if shapeOf(section) == isList {
+			section, name = section.Elem(), name+"[]"
+		}
+		title := "`" + name + "`"
+		if section != reflect.TypeFor[Provider]() {
+			table(&b, title, f.doc, flatten(section, ""))
+			continue
+		}
+		all := flatten(section, "")
+		table(&b, title, f.doc, only(all, ""))
+		table(&b, title+" of type saml", "", only(all, "saml"))
+		table(&b, title+" of type oidc", "", only(all, "oidc"))
+	}
+	return b.String()
+}
+
+// flatten lists the keys of a section and of the sections in it, as parent.key.
+func flatten(section reflect.Type, parent string) []field {
+	var all []field
+	for _, f := range fieldsOf(section) {
+		whole := f
+		whole.key = under(parent, f.key)
+		switch {
+		case !f.documented():
+		case shapeOf(f.typ) == isSection:
+			for _, inner := range flatten(f.typ, whole.key) {
+				if f.only != "" && inner.only != "" && inner.only != f.only {
+					continue
+				}
+				if inner.only == "" {
+					inner.only = f.only
+				}
+				if f.typ == reflect.TypeFor[From]() {
+					inner.doc = strings.TrimSuffix(inner.doc, ".") + ". " + f.doc
+				}
+				all = append(all, inner)
+			}
+		default:
+			all = append(all, whole)
+		}
+	}
+	return all
+}
+
+func only(all []field, kind string) []field {
+	var some []field
+	for _, f := range all {
+		if f.only == kind {
+			some = append(some, f)
+		}
+	}
+	return some
+}
+
+func table(b *strings.Builder, title, doc string, fields []field) {
+	fmt.Fprintf(b, "\n### %s\n\n", title)
+	if doc != "" {
+		b.WriteString(doc + "\n\n")
+	}
+	b.WriteString("| key | type | default | meaning |\n| --- | --- | --- | --- |\n")
+	for _, f := range fields {
+		key, meaning, fallback := "`"+f.key+"`", f.doc, f.defaultShown()
+		if f.required != "" {
+			key = "**" + key + "**"
+		}
+		if len(f.enum) > 0 {
+			meaning += " One of `" + strings.Join(f.enum, "`, `") + "`."
+		}
+		if f.unbuilt() {
+			meaning += " Not built yet: `false` only."
+		}
+		if fallback == "" && shapeOf(f.typ) == isBool {
+			fallback = "false"
+		}
+		if fallback != "" {
+			fallback = " `" + fallback + "`"
+		}
+		fmt.Fprintf(b, "| %s | %s |%s | %s |\n", key, typeShown(f.typ, f), fallback, strings.ReplaceAll(meaning, "|", "\\|"))
+	}
+}
+
+func typeShown(t reflect.Type, f field) string {
+	switch shapeOf(t) {
+	case isSecret:
+		return "secret"
+	case isBool:
+		return "true or false"
+	case isDuration:
+		return "duration"
+	case isRate:
+		return "rate"
+	case isList:
+		return "list of " + strings.Replace(typeShown(t.Elem(), f), "word", "words", 1)
+	case isMap:
+		return "mapping of text"
+	}
+	switch {
+	case f.json:
+		return "text or mapping"
+	case f.path:
+		return "path"
+	case len(f.enum) > 0:
+		return "word"
+	default:
+		return "text"
+	}
+}
