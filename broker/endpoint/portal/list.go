@@ -28,6 +28,9 @@ func referencesOf(roles []broker.Role) references {
 	}
 	names := references{}
 	for _, r := range roles {
+		if _, done := names[r.AccountID]; done {
+			continue
+		}
 		names[r.AccountID] = r.AccountID
 		if plainName.MatchString(r.AccountName) && owner[strings.ToLower(r.AccountName)] == r.AccountID {
 			names[r.AccountID] = r.AccountName
@@ -61,22 +64,26 @@ func accountName(role broker.Role) string {
 // can be opened, the least powerful first, then those withheld.
 func accounts(roles []broker.Role) []page.Account {
 	names := referencesOf(roles)
-	ordered := slices.Clone(roles)
-	slices.SortStableFunc(ordered, func(a, b broker.Role) int {
-		return cmp.Or(
-			cmp.Compare(strings.ToLower(accountName(a)), strings.ToLower(accountName(b))),
-			cmp.Compare(a.AccountID, b.AccountID),
-			cmp.Compare(rank(a), rank(b)),
-		)
+	type placed struct {
+		*broker.Role
+		account string
+		rank    int
+	}
+	ordered := make([]placed, len(roles))
+	for i, r := range roles {
+		ordered[i] = placed{&roles[i], strings.ToLower(accountName(r)), rank(r)}
+	}
+	slices.SortStableFunc(ordered, func(a, b placed) int {
+		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.AccountID, b.AccountID), cmp.Compare(a.rank, b.rank))
 	})
 	var lines []page.Account
 	for _, r := range ordered {
 		if n := len(lines); n == 0 || lines[n-1].ID != r.AccountID {
-			lines = append(lines, page.Account{ID: r.AccountID, Name: accountName(r)})
+			lines = append(lines, page.Account{ID: r.AccountID, Name: accountName(*r.Role)})
 		}
 		line := &lines[len(lines)-1]
 		line.Roles = append(line.Roles, page.ListedRole{
-			Name: r.ARN.Name, Ref: names.ref(r), Console: r.Console, Withheld: r.Withheld != "",
+			Name: r.ARN.Name, Ref: names.ref(*r.Role), Console: r.Console, Withheld: r.Withheld != "",
 		})
 	}
 	return lines
