@@ -89,14 +89,29 @@ func (c *checker) durations(g *Grant, path string) {
 	if c.set(most) && g.MaxDuration > 0 && g.MaxDuration < g.Duration {
 		c.fault(most, "%s is less than duration, %s", brief(g.MaxDuration), brief(g.Duration))
 	}
-	if g.Duration <= iam.MaxChainedDuration {
-		return
+	c.hubs(g, asked, g.Duration)
+	if c.set(most) {
+		c.hubs(g, most, g.MaxDuration)
 	}
-	for _, a := range c.reached(g) {
+}
+
+// hubs refuses what AWS never gives through a hub role, and warns where the grant
+// has other accounts too, in which it does.
+func (c *checker) hubs(g *Grant, path string, d time.Duration) {
+	reached := c.reached(g)
+	var hubbed []string
+	for _, a := range reached {
 		if a.HubRole.Value != "" {
-			c.fault(asked, "%s is more than 1h, and AWS gives no more in %s, which is reached through a hub role", brief(g.Duration), quoted(a.Name.Value))
-			return
+			hubbed = append(hubbed, a.Name.Value)
 		}
+	}
+	const text = "%s is more than the 1h that AWS gives through a hub role, as in %s"
+	switch {
+	case d <= iam.MaxChainedDuration || len(hubbed) == 0:
+	case len(hubbed) == len(reached):
+		c.fault(path, text, brief(d), quoted(strings.Join(hubbed, ", ")))
+	default:
+		c.warn(c.place(path), shown(path)+": "+text+"; there it will be 1h", brief(d), quoted(strings.Join(hubbed, ", ")))
 	}
 }
 
