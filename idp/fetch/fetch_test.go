@@ -190,7 +190,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 
 func TestErrorStatusHidesTheBodyAndTheQuery(t *testing.T) {
 	t.Parallel()
-	url := serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "canary", 503) })
+	url := serve(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "canary", http.StatusServiceUnavailable) })
 	failing(t, client(t, Config{AllowPrivate: true}), url+"/keys?token=canary", "503")
 	failing(t, client(t, Config{AllowPrivate: true}), "http://127.0.0.1:1/?canary", "refused")
 }

@@ -100,14 +100,16 @@ func TestUserinfoThatIsRefused(t *testing.T) {
 		serve  http.HandlerFunc
 		reason string
 	}{
-		"of another subject":  {map[string]any{"sub": "admin", "groups": []string{"admins"}}, nil, "userinfo"},
-		"without subject":     {map[string]any{"groups": []string{"admins"}}, nil, "userinfo"},
-		"with a claim twice":  {map[string]any{}, body("application/json", `{"sub":"subject-1","sub":"subject-1"}`), "userinfo"},
-		"that is a page":      {map[string]any{}, body("text/html", "canary"), ""},
-		"that is an error":    {map[string]any{}, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "canary", 500) }, ""},
-		"that is a token":     {map[string]any{}, body("application/jwt", "canary"), ""},
-		"that has no end":     {map[string]any{}, body("application/json", strings.Repeat(" ", 2<<20)), ""},
-		"that leads away":     {map[string]any{}, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example/canary", 302) }, ""},
+		"of another subject": {map[string]any{"sub": "admin", "groups": []string{"admins"}}, nil, "userinfo"},
+		"without subject":    {map[string]any{"groups": []string{"admins"}}, nil, "userinfo"},
+		"with a claim twice": {map[string]any{}, body("application/json", `{"sub":"subject-1","sub":"subject-1"}`), "userinfo"},
+		"that is a page":     {map[string]any{}, body("text/html", "canary"), ""},
+		"that is an error":   {map[string]any{}, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "canary", 500) }, ""},
+		"that is a token":    {map[string]any{}, body("application/jwt", "canary"), ""},
+		"that has no end":    {map[string]any{}, body("application/json", strings.Repeat(" ", 2<<20)), ""},
+		"that leads away": {map[string]any{}, func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://evil.example/canary", http.StatusFound)
+		}, ""},
 		"with wrong groups":   {map[string]any{"sub": "subject-1", "groups": map[string]any{}}, nil, "malformed"},
 		"without any groups":  {map[string]any{"sub": "subject-1"}, nil, "none"},
 		"with groups of null": {map[string]any{"sub": "subject-1", "groups": nil}, nil, "none"},

@@ -171,7 +171,7 @@ func TestOutageOfTheKeys(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil)
 	key := p.op.Key()
-	down := idptest.Behaviour{Serve: map[string]http.HandlerFunc{"/jwks": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "canary", 503) }}}
+	down := idptest.Behaviour{Serve: map[string]http.HandlerFunc{"/jwks": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "canary", http.StatusServiceUnavailable) }}}
 	p.op.Behave(down)
 	unavailable(t, p.bearer(key))
 	unavailable(t, p.bearer(key)) // within the pause: not asked again

@@ -228,10 +228,12 @@ func TestTokenEndpointThatFails(t *testing.T) {
 		token  http.HandlerFunc
 		reason string // empty: unavailable
 	}{
-		"an error page":                  {reply(503, "canary"), ""},
-		"an error of the provider":       {reply(500, `{"error":"server_error","error_description":"canary"}`), ""},
-		"not knowing our secret":         {reply(401, `{"error":"invalid_client","error_description":"canary"}`), ""},
-		"a redirect elsewhere":           {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example/?canary", 307) }, ""},
+		"an error page":            {reply(503, "canary"), ""},
+		"an error of the provider": {reply(500, `{"error":"server_error","error_description":"canary"}`), ""},
+		"not knowing our secret":   {reply(401, `{"error":"invalid_client","error_description":"canary"}`), ""},
+		"a redirect elsewhere": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://evil.example/?canary", http.StatusTemporaryRedirect)
+		}, ""},
 		"no JSON":                        {reply(200, "canary"), ""},
 		"no access token":                {reply(200, `{"id_token":"canary"}`), ""},
 		"endless":                        {reply(200, `{"access_token":"`+strings.Repeat("canary", 200_000)), ""},
