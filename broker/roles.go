@@ -34,6 +34,9 @@ func (b *Broker) Roles(_ context.Context, origin Origin, caller Caller) ([]Role,
 		})
 	}
 	for _, d := range decision.Denied {
+		if d.Role == (iam.RoleARN{}) {
+			continue // a value was missing, so there is no role to show; explain has the reason
+		}
 		roles = append(roles, Role{
 			ARN: d.Role, AccountID: d.Role.Account, AccountName: b.cfg.Policy.AccountName(d.Role.Account),
 			Grant: d.Grant, Withheld: d.Reason, StepUp: d.StepUp != nil,

@@ -21,6 +21,7 @@ type decider struct {
 	given    map[iam.RoleARN]string // role -> grant, for roles that several grants may give
 	dynamic  bool                   // a candidate's roles are known only with the person
 
+	judged     judged
 	whenReason string      // why the last condition did not hold
 	matches    [][]capture // of the pattern of the grant being considered
 	trace      *GrantTrace // nil where nobody asked why
@@ -130,7 +131,7 @@ func (d *decider) refuse(g *grant) {
 func (d *decider) refusalHolds(g *grant) bool {
 	held := true
 	if g.when != nil && !g.when.perRole {
-		held = d.when(g, "")
+		held = d.when(g, nil)
 	}
 	if g.require.MFA {
 		held = d.note("require.mfa", d.id.MFA(), methodsDetail) && held

@@ -107,7 +107,7 @@ func (d *decider) refusedBy(r *role) string {
 			if !refuses(pattern, r) {
 				continue
 			}
-			if refusal.g.when != nil && refusal.g.when.perRole && !d.when(refusal.g, r.arn.String()) {
+			if refusal.g.when != nil && refusal.g.when.perRole && !d.when(refusal.g, r) {
 				break
 			}
 			return refusal.g.name
@@ -124,7 +124,7 @@ func (o oneGrant) requirements(r *role) *Denied {
 	if g.noDevice && !o.note("device_flow", o.ask.Via != viaDevice, viaDetail) {
 		return deny("the grant refuses sessions that came by the device flow")
 	}
-	if g.when != nil && !o.when(g, r.arn.String()) {
+	if g.when != nil && !o.when(g, r) {
 		return deny("its condition does not hold: " + o.whenReason)
 	}
 	var missing []string
@@ -141,34 +141,56 @@ func (o oneGrant) requirements(r *role) *Denied {
 		return nil
 	}
 	denied := deny("needs " + strings.Join(missing, " and "))
-	denied.StepUp = &step
+	denied.StepUp = &StepUp{MFA: step.MFA, MaxAge: step.MaxAge}
 	return denied
 }
 
-// when evaluates a grant's condition for a role. What cannot be evaluated holds
-// in a deny and does not hold elsewhere.
-func (d *decider) when(g *grant, role string) bool {
+// judged is the last condition that does not depend on the role, and its outcome:
+// a grant of many roles evaluates it once.
+type judged struct {
+	g      *grant
+	held   bool
+	reason string
+}
+
+// when evaluates a grant's condition, for a role where it depends on one. What
+// cannot be evaluated holds in a deny and does not hold elsewhere.
+func (d *decider) when(g *grant, r *role) bool {
+	if d.judged.g == g {
+		d.whenReason = d.judged.reason
+		return d.judged.held
+	}
 	if d.vars == nil {
 		d.vars = &variables{id: d.id, ask: d.ask, groups: &d.groups}
 	}
-	d.vars.role = role
-	d.vars.unset = ""
+	d.vars.role, d.vars.unset = "", ""
+	if g.when.perRole && r != nil {
+		d.vars.role = r.arn.String()
+	}
 	held, err := g.when.holds(d.vars)
 	d.whenReason = "false"
 	if err != nil {
 		held, d.whenReason = g.deny, "it cannot be evaluated: "+err.Error()
 	}
-	if d.trace != nil {
-		detail := fmt.Sprint(held)
-		switch {
-		case err != nil && g.deny:
-			detail = d.whenReason + "; in a deny that holds"
-		case err != nil:
-			detail = d.whenReason + "; that does not hold"
-		}
-		d.trace.Tests = append(d.trace.Tests, Test{"when", held, detail})
+	if !g.when.perRole {
+		d.judged = judged{g, held, d.whenReason}
+	}
+	switch {
+	case err != nil && g.deny:
+		d.say("when", held, "%s; in a deny that holds", d.whenReason)
+	case err != nil:
+		d.say("when", held, "%s; that does not hold", d.whenReason)
+	default:
+		d.note("when", held, whenDetail)
 	}
 	return held
+}
+
+func whenDetail(d *decider) string {
+	if d.vars.role != "" {
+		return "for " + d.vars.role
+	}
+	return ""
 }
 
 // fresh reports whether the provider saw the person within most. A provider that
