@@ -5,10 +5,12 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/audit"
 	"github.com/rolecall/rolecall/broker/oauth"
+	"github.com/rolecall/rolecall/broker/session"
 )
 
 func revocation(token string, changes ...string) oauth.TokenRequest {
@@ -105,5 +107,35 @@ func TestARevocationThatDidNotHappenIsNotConfirmed(t *testing.T) {
 	w.fails, w.deaf = nil, errors.New("disk full")
 	if err := w.server.Revoke(t.Context(), origin, revocation(issued.RefreshToken.Reveal())); broker.CodeOf(err) != broker.Unavailable {
 		t.Errorf("got %v", err)
+	}
+}
+
+// There is one client today; what belongs to another must be safe from it all the same.
+func TestWhatWasGivenToAnotherClientIsNotTakenOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	now := func() time.Time { return w.clock }
+	family := session.Family{ID: "family-1", Session: "session-1", Client: "phone", Scope: []string{"offline_access"}, Since: w.clock, Until: w.clock.Add(time.Hour)}
+	code := session.NewHandle()
+	err := session.NewSessions(session.Config{Store: w, Now: now}).KeepCode(t.Context(), code,
+		session.Code{Client: "phone", RedirectURI: redirectURI, Challenge: challenge, Family: family})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.refuses(t, redemption(code), "invalid_grant")
+
+	tokens := session.NewTokens(w, now)
+	pair := session.Pair{Access: session.NewHandle(), AccessUntil: w.clock.Add(time.Minute), Refresh: session.NewHandle()}
+	if err := tokens.Begin(t.Context(), family, pair); err != nil {
+		t.Fatal(err)
+	}
+	w.refuses(t, refreshment(pair.Refresh), "invalid_grant")
+	for _, token := range []string{pair.Access, pair.Refresh} {
+		if err := w.server.Revoke(t.Context(), origin, revocation(token)); err != nil {
+			t.Errorf("got %v, which tells that there is such a token", err)
+		}
+	}
+	if _, err := tokens.Refresh(t.Context(), pair.Refresh); err != nil {
+		t.Errorf("another client ended the tokens: %v", err)
 	}
 }
