@@ -10,8 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/goccy/go-yaml/ast"
 )
 
 // maxFile bounds a configuration file; a larger one is something else.
@@ -40,8 +43,16 @@ func Parse(file string, data []byte, env func(string) (string, bool)) (*Config, 
 	}
 	root, faults := parseYAML(file, text)
 	if len(faults) > 0 {
+		// Only a file that is no YAML as it stands is read with its references quoted.
+		if root, again := parseYAML(file, quoteReferences(text)); len(again) == 0 {
+			return decode(file, data, root, env)
+		}
 		return nil, faults
 	}
+	return decode(file, data, root, env)
+}
+
+func decode(file string, data []byte, root ast.Node, env func(string) (string, bool)) (*Config, error) {
 	d := &decoder{file: file, dir: filepath.Dir(file), env: env, at: map[string]Pos{}}
 	sum := sha256.Sum256(data)
 	c := &Config{File: file, Digest: hex.EncodeToString(sum[:])}
@@ -54,6 +65,12 @@ func Parse(file string, data []byte, env func(string) (string, bool)) (*Config, 
 	c.Warnings = k.warnings
 	return c, d.faults.Err()
 }
+
+// bareReference is a secret reference as the value of a key inside { }, which
+// people write like {key: ${file:PATH}} and YAML does not know without quotes.
+var bareReference = regexp.MustCompile(`(:[ ]+)(\$\{(?:env|file):[^}"'\n]*\})([ ]*[,}])`)
+
+func quoteReferences(text string) string { return bareReference.ReplaceAllString(text, `$1"$2"$3`) }
 
 // judgeBytes refuses what cannot be a YAML text and strips a byte order mark.
 func judgeBytes(file string, data []byte) (string, Faults) {
