@@ -32,7 +32,7 @@ func compiledSchema(t *testing.T) *jsonschema.Schema {
 
 func judgeBySchema(t *testing.T, s *jsonschema.Schema, text string) error {
 	t.Helper()
-	asJSON, err := yaml.YAMLToJSON([]byte(text))
+	asJSON, err := yaml.YAMLToJSON([]byte(quoteReferences(text)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,16 +78,21 @@ func configFlag(c *cobra.Command, path *string) {
 	_ = c.MarkFlagRequired("config") // fails for an unknown flag only
 }
 
-// load reads a configuration; warnings go to stderr.
+// load reads a configuration that is to be used.
 func (d *daemon) load(path string) (*config.Config, error) {
 	c, err := config.Load(path)
 	if err != nil {
-		if _, faults := errors.AsType[config.Faults](err); !faults {
-			err = errUsage{err}
-		}
-		return nil, err
+		return nil, unreadable(err)
 	}
 	return c, nil
+}
+
+// unreadable makes a file that cannot be read an error of usage.
+func unreadable(err error) error {
+	if _, faults := errors.AsType[config.Faults](err); faults {
+		return err
+	}
+	return errUsage{err}
 }
 
 func (d *daemon) logger(level slog.Level) *slog.Logger {

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -64,11 +67,12 @@ func (d *daemon) check() *cobra.Command {
 		Short: "Judge a configuration file: every mistake as file:line, exit code 2",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			loaded, err := d.load(path)
-			if err != nil {
-				return err
+			loaded, err := config.Load(path)
+			if loaded == nil {
+				return unreadable(err)
 			}
-			warnings, err := assemble.Check(assemble.Options{Config: loaded, Log: slog.New(slog.DiscardHandler), Now: d.now})
+			warnings, more := assemble.Check(assemble.Options{Config: loaded, Log: slog.New(slog.DiscardHandler), Now: d.now})
+			err = joinFaults(err, more)
 			for _, w := range warnings {
 				fmt.Fprintln(d.stderr, "warning: "+w.Error())
 			}
@@ -82,6 +86,23 @@ func (d *daemon) check() *cobra.Command {
 	}
 	configFlag(c, &path)
 	return c
+}
+
+// joinFaults gives the mistakes that the file shows by itself together with
+// those that the constructors found, each once and in file order.
+func joinFaults(errs ...error) error {
+	var all config.Faults
+	for _, err := range errs {
+		faults, ok := errors.AsType[config.Faults](err)
+		if err != nil && !ok {
+			return err
+		}
+		all = append(all, faults...)
+	}
+	slices.SortStableFunc(all, func(a, b config.Fault) int {
+		return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Message, b.Message))
+	})
+	return slices.Compact(all).Err()
 }
 
 func (d *daemon) schema() *cobra.Command {
