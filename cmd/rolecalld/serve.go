@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -89,20 +91,40 @@ func (d *daemon) check() *cobra.Command {
 }
 
 // joinFaults gives the mistakes that the file shows by itself together with
-// those that the constructors found, each once and in file order.
-func joinFaults(errs ...error) error {
-	var all config.Faults
-	for _, err := range errs {
-		faults, ok := errors.AsType[config.Faults](err)
-		if err != nil && !ok {
-			return err
+// those that the constructors found, in file order. Where both judge the same
+// key of the same line, the file's own words are enough.
+func joinFaults(own, more error) error {
+	all, isFaults := errors.AsType[config.Faults](own)
+	if own != nil && !isFaults {
+		return own
+	}
+	found, isFaults := errors.AsType[config.Faults](more)
+	if more != nil && !isFaults {
+		return more
+	}
+	said := map[string]bool{}
+	for _, f := range all {
+		said[keyOf(f)] = true
+	}
+	for _, f := range found {
+		if !said[keyOf(f)] {
+			all = append(all, f)
 		}
-		all = append(all, faults...)
 	}
 	slices.SortStableFunc(all, func(a, b config.Fault) int {
 		return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Message, b.Message))
 	})
-	return slices.Compact(all).Err()
+	return all.Err()
+}
+
+// section is the list that a key stands in, as config names it.
+var section = regexp.MustCompile(`^[a-z_]+\[\](\.|: )`)
+
+// keyOf is the place and key that a fault is about: "grants[].role: ..." and
+// "role: ..." are about the same.
+func keyOf(f config.Fault) string {
+	key, _, _ := strings.Cut(section.ReplaceAllString(f.Message, ""), ": ")
+	return f.Pos.String() + " " + key
 }
 
 func (d *daemon) schema() *cobra.Command {

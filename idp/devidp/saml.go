@@ -233,6 +233,7 @@ func attributes(person Person) []saml.Attribute {
 		}
 	}
 	add("email", person.Email)
+	add("uid", person.Username)
 	add("displayName", person.Name)
 	add("team", person.team())
 	add("groups", person.Groups...)
