@@ -33,7 +33,7 @@ func FuzzParse(f *testing.F) {
 	const hidden = "e7b1-hidden-secret"
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) > 64<<10 {
-			t.Skip()
+			return
 		}
 		env := func(string) (string, bool) { return hidden, true }
 		c, err := Parse("rolecall.yaml", data, env)

@@ -23,16 +23,13 @@ import (
 	"github.com/rolecall/rolecall/broker/endpoint"
 )
 
-// browse starts a headless Chromium, or skips where there is none. What the
+// browse starts a headless Chromium, which make deps installs. What the
 // browser complains about (scripts that fail, what the policy blocks) fails the test.
 func browse(t *testing.T) context.Context {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("a browser takes its time")
-	}
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Skip("there is no Chromium here")
+		t.Fatal("these tests need Chromium; make deps installs it")
 	}
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path), chromedp.NoSandbox,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WindowSize(1280, 900))
@@ -137,7 +134,7 @@ func TestEachPageIsForEverybodyOnAPhoneAndOnADesk(t *testing.T) {
 	base, names := serveSamples(t)
 	script, err := axe()
 	if err != nil {
-		t.Logf("without axe-core: %v", err)
+		t.Fatalf("axe-core, by npm from its registry: %v", err)
 	}
 	for _, screen := range []struct {
 		width  int64
@@ -156,11 +153,9 @@ func TestEachPageIsForEverybodyOnAPhoneAndOnADesk(t *testing.T) {
 			if wide := eval[[]string](t, ctx, what, outside); len(wide) > 0 {
 				t.Errorf("%s: sticks out: %q", what, wide)
 			}
-			if script != "" {
-				do(t, ctx, what, chromedp.Evaluate[chromedp.Void](script))
-				for _, violation := range eval[[]string](t, ctx, what, violations) {
-					t.Errorf("%s: %s", what, violation)
-				}
+			do(t, ctx, what, chromedp.Evaluate[chromedp.Void](script))
+			for _, violation := range eval[[]string](t, ctx, what, violations) {
+				t.Errorf("%s: %s", what, violation)
 			}
 			picture(t, ctx, what)
 		}
