@@ -91,7 +91,7 @@ func public(t *testing.T, n *node) jose.JSONWebKeySet {
 // verify checks a token with what a node publishes and gives its kid.
 func verify(t *testing.T, token string, set jose.JSONWebKeySet) (string, error) {
 	t.Helper()
-	parsed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256, jose.ES256})
+	parsed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256, jose.ES256})
 	if err != nil {
 		t.Fatal(err)
 	}
