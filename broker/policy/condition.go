@@ -14,10 +14,6 @@ import (
 	"github.com/rolecall/rolecall/idp"
 )
 
-// maxCost bounds one evaluation, in CEL's cost units: about a million steps. It
-// is watched where a condition can loop; others are bounded by their length.
-const maxCost = 1 << 20
-
 // environment is the language of `when`. The variables are declared by their
 // whole dotted names, so that a misspelt one is a fault when the policy is
 // compiled, and reading one costs one look-up and no map.
@@ -76,24 +72,42 @@ func compileCondition(when config.Text, faults *config.Faults) *condition {
 		return nil
 	}
 	var c condition
-	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
-	for _, e := range ast.MatchDescendants(ast.NavigateAST(checked.NativeRep()), ast.AllMatcher()) {
-		switch e.Kind() {
-		case ast.ComprehensionKind:
-			options = append(options, cel.CostLimit(maxCost))
-		case ast.IdentKind:
-			c.perRole = c.perRole || e.AsIdent() == "request.role"
-		case ast.SelectKind:
-			if name, ok := checked.NativeRep().ReferenceMap()[e.ID()]; ok && name.Name == "request.role" {
-				c.perRole = true
-			}
-		}
+	root := ast.NavigateAST(checked.NativeRep())
+	if inner := nestedLoop(root); inner != nil {
+		faults.Add(when.Pos, "when: column %d: a loop inside a loop, over anything but a list written out, takes too long for people in many groups",
+			checked.NativeRep().SourceInfo().GetStartLocation(inner.ID()).Column()+1)
+		return nil
 	}
-	if c.program, err = env.Program(checked, options...); err != nil {
+	for _, reference := range checked.NativeRep().ReferenceMap() {
+		c.perRole = c.perRole || reference.Name == "request.role"
+	}
+	if c.program, err = env.Program(checked, cel.EvalOptions(cel.OptOptimize)); err != nil {
 		faults.Add(when.Pos, "when: %v", err)
 		return nil
 	}
 	return &c
+}
+
+// nestedLoop finds a loop in the body of another, where neither runs over a list
+// that is written out. Without one, an evaluation costs
+// at most the length of the text times the number of a person's groups or values:
+// that is the bound on conditions. (CEL's own cost limit is counted while it runs;
+// in cel-go 0.32 the counting itself takes quadratic time in a loop.)
+func nestedLoop(root ast.NavigableExpr) ast.NavigableExpr {
+	writtenOut := func(loop ast.NavigableExpr) bool { return loop.AsComprehension().IterRange().Kind() == ast.ListKind }
+	for _, inner := range ast.MatchDescendants(root, ast.KindMatcher(ast.ComprehensionKind)) {
+		if writtenOut(inner) {
+			continue
+		}
+		child := inner
+		for parent, ok := inner.Parent(); ok; parent, ok = parent.Parent() {
+			if parent.Kind() == ast.ComprehensionKind && !writtenOut(parent) && parent.AsComprehension().IterRange().ID() != child.ID() {
+				return inner
+			}
+			child = parent
+		}
+	}
+	return nil
 }
 
 var errUnset = errors.New("a variable is not set")

@@ -14,6 +14,9 @@ type decider struct {
 	vars   *variables
 	names  names
 	room   [32]int32 // for the candidates of most people
+	// found says that the grants being considered come from the index of groups, so
+	// that their groups have held already.
+	found bool
 
 	refusals []refusal
 	granted  []Granted
@@ -37,9 +40,11 @@ type refusal struct {
 // Decide answers for one identity and one ask.
 func (p *Policy) Decide(id idp.Identity, ask Ask) Decision {
 	d := decider{p: p, id: &id, ask: &ask, groups: groupSet{names: id.Groups}}
+	d.found = true
 	for _, i := range p.deny.find(d.room[:0], &d) {
 		d.refuse(p.grants[i])
 	}
+	d.found = ask.Role == (iam.RoleARN{})
 	candidates := p.candidates(d.room[:0], &d)
 	d.granted = make([]Granted, 0, len(candidates))
 	for _, i := range candidates {

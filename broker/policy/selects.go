@@ -74,7 +74,9 @@ func providerDetail(d *decider, g *grant) string {
 	return fmt.Sprintf("names none; %q may do without", d.id.Provider)
 }
 
-func (d *decider) groupHolds(g *grant) bool { return slices.ContainsFunc(g.groups, d.groups.has) }
+func (d *decider) groupHolds(g *grant) bool {
+	return d.found || slices.ContainsFunc(g.groups, d.groups.has)
+}
 
 func groupDetail(d *decider, g *grant) string {
 	if i := slices.IndexFunc(g.groups, d.groups.has); i >= 0 {
