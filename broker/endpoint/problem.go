@@ -81,24 +81,38 @@ func apiProblem(w http.ResponseWriter, r *http.Request, err error) {
 	code := string(e.Code)
 	switch e.Code {
 	case broker.Unauthenticated:
-		w.Header().Add("WWW-Authenticate", `Bearer realm="rolecall"`)
-		w.Header().Add("WWW-Authenticate", `DPoP algs="ES256 EdDSA RS256"`)
+		challenge(w, e.Reason)
 	case broker.StepUp: // RFC 9470 section 3
 		code = "insufficient_user_authentication"
-		challenge := `Bearer realm="rolecall", error="insufficient_user_authentication"`
+		step := `Bearer realm="rolecall", error="insufficient_user_authentication"`
 		if e.MaxAge > 0 {
-			challenge += fmt.Sprintf(`, max_age="%d"`, int(e.MaxAge.Seconds()))
+			step += fmt.Sprintf(`, max_age="%d"`, int(e.MaxAge.Seconds()))
 		}
 		if e.ACR != "" {
-			challenge += fmt.Sprintf(`, acr_values=%q`, e.ACR)
+			step += fmt.Sprintf(`, acr_values=%q`, e.ACR)
 		}
-		w.Header().Add("WWW-Authenticate", challenge)
+		w.Header().Add("WWW-Authenticate", step)
 	}
 	_ = WriteJSON(w, Status(e.Code), struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 		RequestID   string `json:"request_id"`
 	}{code, e.Message, Origin(r).RequestID})
+}
+
+// challenge says which tokens are taken, and what was wrong with the one that
+// came (RFC 6750 section 3, RFC 9449 section 7.1).
+func challenge(w http.ResponseWriter, reason string) {
+	bearer, proof := `Bearer realm="rolecall"`, `DPoP algs="ES256 EdDSA RS256"`
+	switch reason {
+	case "invalid_token":
+		bearer += `, error="invalid_token"`
+		proof += `, error="invalid_token"`
+	case "invalid_dpop_proof":
+		proof += `, error="invalid_dpop_proof"`
+	}
+	w.Header().Add("WWW-Authenticate", bearer)
+	w.Header().Add("WWW-Authenticate", proof)
 }
 
 // readable gives the errors of body reading their code.

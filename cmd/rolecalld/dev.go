@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,6 +28,9 @@ func (d *daemon) dev() *cobra.Command {
 				log = d.logger(slog.LevelDebug)
 			}
 			world, err := assemble.NewDev(c.Context(), assemble.DevOptions{Listen: listen, Data: data, Log: log, Now: d.now})
+			if errors.Is(err, assemble.ErrListen) {
+				return errUsage{err}
+			}
 			if err != nil {
 				return err
 			}
@@ -77,7 +81,11 @@ func welcome(w io.Writer, world *assemble.Dev) error {
 	fmt.Fprintf(&b, "  go run ./cmd/rolecall login --url %s\n", world.URL)
 	fmt.Fprintf(&b, "  go run ./cmd/rolecall roles\n")
 	fmt.Fprintf(&b, "  go run ./cmd/rolecall credential-process --role production/Admin\n")
-	fmt.Fprintf(&b, "\nCtrl-C ends it; nothing is kept.\n\n")
+	if world.Temporary {
+		fmt.Fprintf(&b, "\nCtrl-C ends it; nothing is kept.\n\n")
+	} else {
+		fmt.Fprintf(&b, "\nCtrl-C ends it.\n\n")
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -51,25 +51,24 @@ type Daemon struct {
 
 // New builds everything that needs no network: it opens the store and the audit
 // file and reads keys; providers are reached when somebody signs in.
-func New(ctx context.Context, options Options) (d *Daemon, err error) {
-	d = &Daemon{options: options}
-	defer func() {
-		if err != nil {
-			_ = d.Close()
-		}
-	}()
-	if err := d.openState(ctx); err != nil {
-		return nil, err
-	}
-	generation, err := newGeneration(options)
-	if err != nil {
-		return nil, err
-	}
-	d.refresh = generation.refresh
-	if err := d.connect(ctx, generation); err != nil {
-		return nil, err
+func New(ctx context.Context, options Options) (*Daemon, error) {
+	d := &Daemon{options: options}
+	if err := d.start(ctx); err != nil {
+		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
+}
+
+func (d *Daemon) start(ctx context.Context) error {
+	if err := d.openState(ctx); err != nil {
+		return err
+	}
+	generation, err := newGeneration(d.options)
+	if err != nil {
+		return err
+	}
+	d.refresh = generation.refresh
+	return d.connect(ctx, generation)
 }
 
 // openState opens what outlives a request: store, audit, signing keys.

@@ -40,14 +40,18 @@ type DevOptions struct {
 	Now    func() time.Time
 }
 
+// ErrListen marks an address that dev does not listen on.
+var ErrListen = errors.New("not an address for rolecalld dev")
+
 // Dev is a whole world on loopback: broker, identity provider, AWS.
 type Dev struct {
 	URL, IDP, AWS string
 	People        []devidp.Person
 	Config        *config.Config
+	// Temporary says that Close removes the folder of the state.
+	Temporary bool
 
 	options   DevOptions
-	temporary bool
 	listeners [3]net.Listener // broker, identity provider, AWS
 	idp       *devidp.IDP
 	aws       *devaws.AWS
@@ -76,32 +80,34 @@ func writeDevConfig(w io.Writer, places devPlaces) error {
 }
 
 // NewDev puts everything up on loopback, ready to Run.
-func NewDev(ctx context.Context, options DevOptions) (d *Dev, err error) {
-	d = &Dev{options: options}
-	defer func() {
-		if err != nil {
-			_ = d.Close()
-		}
-	}()
+func NewDev(ctx context.Context, options DevOptions) (*Dev, error) {
+	d := &Dev{options: options}
+	if err := d.start(ctx); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+func (d *Dev) start(ctx context.Context) (err error) {
 	if err := d.listen(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := d.folder(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := d.configure(); err != nil {
-		return nil, err
+		return err
 	}
 	d.People = devPeople()
 	if d.idp, err = d.newDevIDP(); err != nil {
-		return nil, fmt.Errorf("identity provider: %w", err)
+		return fmt.Errorf("identity provider: %w", err)
 	}
 	var keys aws.CredentialsProvider
 	if d.aws, keys, err = d.newDevAWS(); err != nil {
-		return nil, fmt.Errorf("AWS stand-in: %w", err)
+		return fmt.Errorf("AWS stand-in: %w", err)
 	}
-	d.daemon, err = New(ctx, Options{Config: d.Config, Log: options.Log, Now: options.Now, AWS: keys})
-	return d, err
+	d.daemon, err = New(ctx, Options{Config: d.Config, Log: d.options.Log, Now: d.options.Now, AWS: keys})
+	return err
 }
 
 // listen takes three loopback ports: the one asked for and the two after it, or
@@ -109,15 +115,15 @@ func NewDev(ctx context.Context, options DevOptions) (d *Dev, err error) {
 func (d *Dev) listen(ctx context.Context) error {
 	host, port, err := net.SplitHostPort(d.options.Listen)
 	if err != nil {
-		return fmt.Errorf("--listen %q: want HOST:PORT", d.options.Listen)
+		return fmt.Errorf("--listen %q: %w: want HOST:PORT", d.options.Listen, ErrListen)
 	}
 	address, err := netip.ParseAddr(host)
 	if err != nil || !address.IsLoopback() {
-		return fmt.Errorf("--listen %s: dev has made-up people and no TLS, so it listens on a loopback address only (127.0.0.1 or [::1]); use serve for others", d.options.Listen)
+		return fmt.Errorf("--listen %s: %w: it has made-up people and no TLS, so it listens on a loopback address only (127.0.0.1 or [::1]); use serve for others", d.options.Listen, ErrListen)
 	}
 	first, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
-		return fmt.Errorf("--listen %q: the port is not a number", d.options.Listen)
+		return fmt.Errorf("--listen %q: %w: the port is not a number", d.options.Listen, ErrListen)
 	}
 	var lc net.ListenConfig
 	for i := range d.listeners {
@@ -140,7 +146,7 @@ func (d *Dev) listen(ctx context.Context) error {
 
 func (d *Dev) folder() (err error) {
 	if d.options.Data == "" {
-		d.temporary = true
+		d.Temporary = true
 		d.options.Data, err = os.MkdirTemp("", "rolecall-dev-*")
 		return err
 	}
@@ -184,7 +190,7 @@ func (d *Dev) Close() error {
 	if d.daemon != nil {
 		errs = append(errs, d.daemon.Close())
 	}
-	if d.temporary && d.options.Data != "" {
+	if d.Temporary && d.options.Data != "" {
 		errs = append(errs, os.RemoveAll(d.options.Data))
 	}
 	return errors.Join(errs...)
