@@ -116,7 +116,7 @@ func chooseAndSignIn(t *testing.T, ctx context.Context, w world, provider, name 
 		click(way), visible("input[type=password]"))
 	screenshot(t, ctx, "idp-"+provider)
 	do(t, ctx, "type the password",
-		typeInto("input[name=username]", who.name), typeInto("input[type=password]", who.password+"\r"),
+		typeInto("input[name=username]", who.Name), typeInto("input[type=password]", who.Password+"\r"),
 		chromedp.WaitReady(chromedp.CSS(`form[action^="/logout"]`)))
 }
 

@@ -16,6 +16,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/rolecall/rolecall/cmd/internal/scripted"
 )
 
 // cli runs rolecall with settings of its own.
@@ -62,24 +64,24 @@ func (c cli) login(t testing.TB, provider, name string, args ...string) {
 		t.Fatal(err)
 	}
 	var said strings.Builder
-	b, err := newBrowser()
+	b, err := scripted.New()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for scan := bufio.NewScanner(stderr); scan.Scan(); {
 		fmt.Fprintln(&said, scan.Text())
 		if strings.HasPrefix(scan.Text(), "http") {
-			if err := b.signIn(scan.Text(), provider, c.world.person(t, name)); err != nil {
+			if err := b.SignIn(scan.Text(), provider, c.world.person(t, name)); err != nil {
 				t.Errorf("in the browser: %v", err)
 				cancel()
 			}
 		}
 	}
 	if err := cmd.Wait(); err != nil {
-		t.Fatalf("rolecall login: %v\n%s\nthe browser ended at %s (%d)\n%.1500s", err, said.String(), b.page.url, b.page.status, b.page.text)
+		t.Fatalf("rolecall login: %v\n%s\nthe browser ended at %s (%d)\n%.1500s", err, said.String(), b.Page.URL, b.Page.Status, b.Page.Text)
 	}
-	if !strings.Contains(b.page.text, "You are signed in") {
-		t.Errorf("the browser shows %.300s", b.page.text)
+	if !strings.Contains(b.Page.Text, "You are signed in") {
+		t.Errorf("the browser shows %.300s", b.Page.Text)
 	}
 }
 

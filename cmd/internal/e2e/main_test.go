@@ -7,9 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rolecall/rolecall/cmd/internal/scripted"
 )
 
 // bin is the folder of the binaries under test, built once.
@@ -26,10 +27,8 @@ func runWithBinaries(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "../../rolecalld", "../../rolecall")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the binaries: %v\n%s", err, out)
+	if err := scripted.Build(dir, "../../rolecalld", "../../rolecall"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	bin = dir
@@ -55,15 +54,15 @@ type world struct {
 	data string
 }
 
-func (w world) person(t testing.TB, name string) person {
+func (w world) person(t testing.TB, name string) scripted.Person {
 	t.Helper()
 	for _, p := range w.People {
 		if p.Username == name {
-			return person{p.Username, p.Password}
+			return scripted.Person{Name: p.Username, Password: p.Password}
 		}
 	}
 	t.Fatalf("dev has no %s", name)
-	return person{}
+	return scripted.Person{}
 }
 
 // startWorld runs the daemon on free ports until the test ends, and fails the
@@ -72,26 +71,11 @@ func startWorld(t testing.TB) world {
 	t.Helper()
 	w := world{data: t.TempDir()}
 	cmd := exec.Command(filepath.Join(bin, "rolecalld"), "dev", "--json", "--listen", "127.0.0.1:0", "--data", w.data)
-	var log logFile
-	cmd.Stderr = &log
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		late := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
-		defer late.Stop()
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("rolecalld dev ended with %v", err)
-		}
-		if t.Failed() {
-			t.Logf("the daemon's log:\n%s", log.String())
-		}
-	})
+	log := scripted.Start(t, cmd)
 	ready := make(chan error, 1)
 	go func() { ready <- json.NewDecoder(out).Decode(&w) }() // ends with the line or with the process
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -99,10 +83,10 @@ func startWorld(t testing.TB) world {
 	select {
 	case err := <-ready:
 		if err != nil {
-			t.Fatalf("rolecalld dev --json: %v; its log:\n%s", err, log.String())
+			t.Fatalf("rolecalld dev --json: %v; its log:\n%s", err, log)
 		}
 	case <-ctx.Done():
-		t.Fatalf("rolecalld dev was not ready within 30 s; its log:\n%s", log.String())
+		t.Fatalf("rolecalld dev was not ready within 30 s; its log:\n%s", log)
 	}
 	return w
 }

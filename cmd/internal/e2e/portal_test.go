@@ -9,29 +9,31 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/rolecall/rolecall/cmd/internal/scripted"
 )
 
 var requestID = regexp.MustCompile(`[A-Z2-7]{26}`)
 
 // signedIn is a browser with a session of that person.
-func signedIn(t testing.TB, w world, provider, name string) *browser {
+func signedIn(t testing.TB, w world, provider, name string) *scripted.Browser {
 	t.Helper()
-	b, err := newBrowser()
+	b, err := scripted.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.signIn(w.URL+"/", provider, w.person(t, name)); err != nil {
+	if err := b.SignIn(w.URL+"/", provider, w.person(t, name)); err != nil {
 		t.Fatal(err)
 	}
-	if b.page.status != http.StatusOK || b.page.url.Path != "/" {
-		t.Fatalf("after signing in as %s: %d at %s\n%.2000s", name, b.page.status, b.page.url, b.page.text)
+	if b.Page.Status != http.StatusOK || b.Page.URL.Path != "/" {
+		t.Fatalf("after signing in as %s: %d at %s\n%.2000s", name, b.Page.Status, b.Page.URL, b.Page.Text)
 	}
 	return b
 }
 
-func sessionCookie(b *browser, w world) string {
+func sessionCookie(b *scripted.Browser, w world) string {
 	req, _ := http.NewRequest(http.MethodGet, w.URL, nil)
-	for _, c := range b.client.Jar.Cookies(req.URL) {
+	for _, c := range b.Client.Jar.Cookies(req.URL) {
 		if c.Name == "rolecall_session" {
 			return c.Value
 		}
@@ -40,15 +42,15 @@ func sessionCookie(b *browser, w world) string {
 }
 
 // formWith finds the form whose action starts with a path.
-func formWith(t testing.TB, p page, action string) form {
+func formWith(t testing.TB, p scripted.Page, action string) scripted.Form {
 	t.Helper()
-	for _, f := range p.forms() {
-		if strings.HasPrefix(f.action, action) && f.method == "post" {
+	for _, f := range p.Forms() {
+		if strings.HasPrefix(f.Action, action) && f.Method == "post" {
 			return f
 		}
 	}
-	t.Fatalf("no form posts to %s at %s:\n%.3000s", action, p.url, p.text)
-	return form{}
+	t.Fatalf("no form posts to %s at %s:\n%.3000s", action, p.URL, p.Text)
+	return scripted.Form{}
 }
 
 func TestPeopleSeeTheirRolesByEachProvider(t *testing.T) {
@@ -57,22 +59,22 @@ func TestPeopleSeeTheirRolesByEachProvider(t *testing.T) {
 	for _, provider := range []string{w.SAMLProvider, w.OIDCProvider} {
 		alice := signedIn(t, w, provider, "alice")
 		for _, want := range []string{"production", "111122223333", "development", "444455556666"} {
-			if !strings.Contains(alice.page.text, want) {
+			if !strings.Contains(alice.Page.Text, want) {
 				t.Errorf("%s: alice's page does not say %s", provider, want)
 			}
 		}
 		for _, link := range []string{"/console?role=production/Admin", "/console?role=production/Developer", "/console?role=development/Developer", "/keys?role=production/Admin"} {
-			if _, ok := alice.page.link(link); !ok {
+			if _, ok := alice.Page.Link(link); !ok {
 				t.Errorf("%s: alice's page has no link %s", provider, link)
 			}
 		}
 		bob := signedIn(t, w, provider, "bob")
-		if strings.Contains(bob.page.text, "production/Admin") {
+		if strings.Contains(bob.Page.Text, "production/Admin") {
 			t.Errorf("%s: bob sees production/Admin", provider)
 		}
 		carol := signedIn(t, w, provider, "carol")
-		if !strings.Contains(strings.ToLower(carol.page.text), "no role") || !requestID.MatchString(carol.page.text) {
-			t.Errorf("%s: carol's page does not say that she has no role, with a request id:\n%.2000s", provider, carol.page.text)
+		if !strings.Contains(strings.ToLower(carol.Page.Text), "no role") || !requestID.MatchString(carol.Page.Text) {
+			t.Errorf("%s: carol's page does not say that she has no role, with a request id:\n%.2000s", provider, carol.Page.Text)
 		}
 	}
 }
@@ -88,7 +90,7 @@ func TestSignOutEndsTheSessionOnTheServer(t *testing.T) {
 	if got := rolesByCookie(t, w, stolen); got != http.StatusOK {
 		t.Fatalf("before sign-out: %d", got)
 	}
-	if err := b.submit(formWith(t, b.page, "/logout"), nil); err != nil {
+	if err := b.Submit(formWith(t, b.Page, "/logout"), nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := rolesByCookie(t, w, stolen); got != http.StatusUnauthorized {
@@ -118,29 +120,29 @@ func TestKeysAreMadeByAPostOnly(t *testing.T) {
 	t.Parallel()
 	w := startWorld(t)
 	b := signedIn(t, w, w.OIDCProvider, "alice")
-	if err := b.get(w.URL + "/keys?role=production/Admin"); err != nil {
+	if err := b.Get(w.URL + "/keys?role=production/Admin"); err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(b.page.text, "ASIA") {
+	if strings.Contains(b.Page.Text, "ASIA") {
 		t.Fatal("a GET made keys")
 	}
-	f := formWith(t, b.page, "/keys")
-	if err := b.submit(f, nil); err != nil {
+	f := formWith(t, b.Page, "/keys")
+	if err := b.Submit(f, nil); err != nil {
 		t.Fatal(err)
 	}
-	key := regexp.MustCompile(`ASIA[A-Z0-9]{12,}`).FindString(b.page.text)
-	if b.page.status != http.StatusOK || key == "" {
-		t.Fatalf("no keys: %d\n%.2000s", b.page.status, b.page.text)
+	key := regexp.MustCompile(`ASIA[A-Z0-9]{12,}`).FindString(b.Page.Text)
+	if b.Page.Status != http.StatusOK || key == "" {
+		t.Fatalf("no keys: %d\n%.2000s", b.Page.Status, b.Page.Text)
 	}
-	if !strings.Contains(b.page.header.Get("Cache-Control"), "no-store") {
-		t.Errorf("the page with keys may be stored: %q", b.page.header.Get("Cache-Control"))
+	if !strings.Contains(b.Page.Header.Get("Cache-Control"), "no-store") {
+		t.Errorf("the page with keys may be stored: %q", b.Page.Header.Get("Cache-Control"))
 	}
-	f.values.Set("csrf", "forged")
-	if err := b.submit(f, nil); err != nil {
+	f.Values.Set("csrf", "forged")
+	if err := b.Submit(f, nil); err != nil {
 		t.Fatal(err)
 	}
-	if b.page.status != http.StatusForbidden || strings.Contains(b.page.text, "ASIA") {
-		t.Errorf("a form with a forged token: %d, want 403 and no keys", b.page.status)
+	if b.Page.Status != http.StatusForbidden || strings.Contains(b.Page.Text, "ASIA") {
+		t.Errorf("a form with a forged token: %d, want 403 and no keys", b.Page.Status)
 	}
 }
 
@@ -148,18 +150,18 @@ func TestTheConsoleOpensAsTheRole(t *testing.T) {
 	t.Parallel()
 	w := startWorld(t)
 	b := signedIn(t, w, w.SAMLProvider, "alice")
-	if err := b.get(w.URL + "/console?role=production/Admin"); err != nil {
+	if err := b.Get(w.URL + "/console?role=production/Admin"); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.submit(formWith(t, b.page, "/console"), map[string]string{"service": "s3", "region": "eu-west-1"}); err != nil {
+	if err := b.Submit(formWith(t, b.Page, "/console"), map[string]string{"service": "s3", "region": "eu-west-1"}); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(b.page.url.String(), w.STSEndpoint+"/console") {
-		t.Fatalf("the console is at %s (%d), want %s/console...\n%.1000s", b.page.url, b.page.status, w.STSEndpoint, b.page.text)
+	if !strings.HasPrefix(b.Page.URL.String(), w.STSEndpoint+"/console") {
+		t.Fatalf("the console is at %s (%d), want %s/console...\n%.1000s", b.Page.URL, b.Page.Status, w.STSEndpoint, b.Page.Text)
 	}
 	for _, want := range []string{"111122223333", "Admin", "alice", "s3", "eu-west-1"} {
-		if !strings.Contains(b.page.text, want) {
-			t.Errorf("the console does not say %q:\n%.2000s", want, b.page.text)
+		if !strings.Contains(b.Page.Text, want) {
+			t.Errorf("the console does not say %q:\n%.2000s", want, b.Page.Text)
 		}
 	}
 }
@@ -168,17 +170,17 @@ func TestARoleThatIsNotGrantedGivesAPageAndNoKeys(t *testing.T) {
 	t.Parallel()
 	w := startWorld(t)
 	b := signedIn(t, w, w.SAMLProvider, "bob")
-	if err := b.get(w.URL + "/keys?role=production/Developer"); err != nil {
+	if err := b.Get(w.URL + "/keys?role=production/Developer"); err != nil {
 		t.Fatal(err)
 	}
-	f := formWith(t, b.page, "/keys")
-	f.values.Set("role", "production/Admin")
-	f.action = "/keys?role=production/Admin"
-	if err := b.submit(f, nil); err != nil {
+	f := formWith(t, b.Page, "/keys")
+	f.Values.Set("role", "production/Admin")
+	f.Action = "/keys?role=production/Admin"
+	if err := b.Submit(f, nil); err != nil {
 		t.Fatal(err)
 	}
-	if b.page.status != http.StatusForbidden || strings.Contains(b.page.text, "ASIA") || !requestID.MatchString(b.page.text) {
-		t.Errorf("bob asked for production/Admin: %d, want a 403 page with a request id\n%.1500s", b.page.status, b.page.text)
+	if b.Page.Status != http.StatusForbidden || strings.Contains(b.Page.Text, "ASIA") || !requestID.MatchString(b.Page.Text) {
+		t.Errorf("bob asked for production/Admin: %d, want a 403 page with a request id\n%.1500s", b.Page.Status, b.Page.Text)
 	}
 	audit := readAudit(t, w)
 	if !strings.Contains(audit, `"reason":"role_not_granted"`) {
@@ -200,14 +202,14 @@ func TestTheRecordOfADayHoldsAndNamesNoSecret(t *testing.T) {
 	w := startWorld(t)
 	b := signedIn(t, w, w.SAMLProvider, "alice")
 	cookie := sessionCookie(b, w)
-	if err := b.get(w.URL + "/keys?role=production/Admin"); err != nil {
+	if err := b.Get(w.URL + "/keys?role=production/Admin"); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.submit(formWith(t, b.page, "/keys"), nil); err != nil {
+	if err := b.Submit(formWith(t, b.Page, "/keys"), nil); err != nil {
 		t.Fatal(err)
 	}
 	record := readAudit(t, w)
-	if strings.Contains(record, cookie) || strings.Contains(record, w.person(t, "alice").password) {
+	if strings.Contains(record, cookie) || strings.Contains(record, w.person(t, "alice").Password) {
 		t.Error("the record holds a secret")
 	}
 	var intents, outcomes int

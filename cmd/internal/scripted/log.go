@@ -1,23 +1,23 @@
-package e2e
+package scripted
 
 import (
 	"bytes"
 	"sync"
 )
 
-// logFile keeps what a process writes, for a test that fails.
-type logFile struct {
+// Log keeps what a process writes.
+type Log struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
-func (l *logFile) Write(p []byte) (int, error) {
+func (l *Log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.Write(p)
 }
 
-func (l *logFile) String() string {
+func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.String()

@@ -1,0 +1,46 @@
+package scripted
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Build compiles programs, given as package paths, into a folder.
+func Build(dir string, programs ...string) error {
+	build := exec.Command("go", append([]string{"build", "-o", dir + string(filepath.Separator)}, programs...)...)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %v: %w\n%s", programs, err, out)
+	}
+	return nil
+}
+
+// Start starts a program of ours that runs until the test ends: then it gets
+// SIGTERM and must end by itself with exit code 0. What it writes to stderr is in
+// the Log, and in the test's log if the test fails.
+func Start(t testing.TB, cmd *exec.Cmd) *Log {
+	t.Helper()
+	log := &Log{}
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Base(cmd.Path)
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		late := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+		defer late.Stop()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%s ended with %v", name, err)
+		}
+		if t.Failed() {
+			t.Logf("the log of %s:\n%s", name, log)
+		}
+	})
+	return log
+}
