@@ -96,6 +96,29 @@ func (k *Keys) SignJWT(ctx context.Context, algorithm string, claims []byte) (st
 	return signed.CompactSerialize()
 }
 
+// Signers gives the keys of an algorithm for signatures that are no JWS: first the
+// active one, then the others that are published.
+func (k *Keys) Signers(ctx context.Context, algorithm string) ([]crypto.Signer, error) {
+	if !slices.Contains(algorithms(), algorithm) {
+		return nil, fmt.Errorf("sign: no keys of algorithm %q; there are %v", algorithm, algorithms())
+	}
+	all, err := k.current(ctx, algorithm)
+	if err != nil {
+		return nil, err
+	}
+	active, ok := activeAt(all, algorithm, k.cfg.Now())
+	if !ok {
+		return nil, fmt.Errorf("sign: no key of algorithm %s is active yet", algorithm)
+	}
+	signers := []crypto.Signer{active.private}
+	for _, key := range slices.Backward(all) {
+		if key.Algorithm == algorithm && key.KID != active.KID {
+			signers = append(signers, key.private)
+		}
+	}
+	return signers, nil
+}
+
 // Public gives the public halves of all keys: the one that comes next, the active
 // ones, and those that tokens in use may have been signed with.
 func (k *Keys) Public(ctx context.Context) (jose.JSONWebKeySet, error) {

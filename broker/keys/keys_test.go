@@ -375,3 +375,29 @@ func BenchmarkSignES256(b *testing.B) {
 		}
 	}
 }
+
+func TestSignersAreTheActiveKeyThenThoseBesideIt(t *testing.T) {
+	t.Parallel()
+	store, _ := newStore(t)
+	n := newNode(t, store, newSealer(t))
+	first, err := n.Signers(t.Context(), "RS256")
+	if err != nil || len(first) != 1 {
+		t.Fatalf("%d signers, %v; want the first key", len(first), err)
+	}
+	n.at(89*day + time.Hour) // the successor is published, and not active
+	if err := keys.Rotate(t.Context(), n.Keys); err != nil {
+		t.Fatal(err)
+	}
+	both, err := n.Signers(t.Context(), "RS256")
+	if err != nil || len(both) != 2 || both[0] != first[0] {
+		t.Fatalf("%d signers, %v; want the old key and then its successor", len(both), err)
+	}
+	n.at(90*day + 2*time.Hour)
+	after, err := n.Signers(t.Context(), "RS256")
+	if err != nil || len(after) != 2 || after[0] != both[1] {
+		t.Errorf("%d signers, %v; want the successor and then the old key", len(after), err)
+	}
+	if _, err := n.Signers(t.Context(), "HS256"); err == nil {
+		t.Error("there are signers of HS256")
+	}
+}
