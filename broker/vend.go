@@ -149,7 +149,7 @@ func (b *Broker) duration(asked string, granted policy.Granted, caller Caller) (
 		}
 	}
 	if end := b.credentialsEnd(caller); !end.IsZero() {
-		if left := end.Sub(b.cfg.Now()).Truncate(time.Second); left < iam.MinDuration {
+		if left := end.Sub(b.cfg.Now()).Truncate(5 * time.Minute); left < iam.MinDuration {
 			return 0, Fail(StepUp, "session_ends", "Your sign-in ends in less than 15 minutes, the shortest life of AWS credentials. Sign in again.")
 		} else if left < d {
 			d = left

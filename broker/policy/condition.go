@@ -3,6 +3,10 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
 	"sync"
 
 	"cel.dev/cel-go/cel"
@@ -14,12 +18,11 @@ import (
 	"github.com/rolecall/rolecall/idp"
 )
 
-// environment is the language of `when`. The variables are declared by their
-// whole dotted names, so that a misspelt one is a fault when the policy is
-// compiled, and reading one costs one look-up and no map.
-var environment = sync.OnceValues(func() (*cel.Env, error) {
-	options := []cel.EnvOption{ext.Network(), cel.DefaultUTCTimeZone(true), cel.ParserExpressionSizeLimit(8192)}
-	for name, kind := range map[string]*cel.Type{
+// readable is all that a condition may read. They are declared by their whole
+// dotted names, so that a misspelt one is a fault when the policy is compiled,
+// and reading one costs one look-up and no map.
+func readable() map[string]*cel.Type {
+	return map[string]*cel.Type{
 		"identity.id":               cel.StringType,
 		"identity.provider":         cel.StringType,
 		"identity.subject":          cel.StringType,
@@ -36,11 +39,31 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		"request.guest":             cel.BoolType,
 		"time":                      cel.TimestampType,
 		"device":                    cel.StringType,
-	} {
+	}
+}
+
+// environment is the language of `when`.
+var environment = sync.OnceValues(func() (*cel.Env, error) {
+	options := []cel.EnvOption{ext.Network(), cel.DefaultUTCTimeZone(true), cel.ParserExpressionSizeLimit(8192)}
+	for name, kind := range readable() {
 		options = append(options, cel.Variable(name, kind))
 	}
 	return cel.NewEnv(options...)
 })
+
+// undeclared is how CEL says that a name is unknown; of identity.nope it names
+// the part before the dot only.
+var undeclared = regexp.MustCompile(`^undeclared reference to '([^']*)'`)
+
+// wordFault says a CEL mistake to whoever wrote the condition.
+func wordFault(message string) string {
+	found := undeclared.FindStringSubmatch(message)
+	if found == nil {
+		return message
+	}
+	known := slices.Sorted(maps.Keys(readable()))
+	return fmt.Sprintf("nothing of that name under %q; a condition may read %s", found[1], strings.Join(known, ", "))
+}
 
 // condition is one compiled `when`.
 type condition struct {
@@ -63,7 +86,7 @@ func compileCondition(when config.Text, faults *config.Faults) *condition {
 			if at.Line > 0 && e.Location.Line() > 1 {
 				at.Line += e.Location.Line() - 1
 			}
-			faults.Add(at, "when: column %d: %s", e.Location.Column()+1, e.Message)
+			faults.Add(at, "when: column %d: %s", e.Location.Column()+1, wordFault(e.Message))
 		}
 		return nil
 	}
