@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"path/filepath"
 
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
@@ -50,11 +49,7 @@ func (d *Daemon) connect(ctx context.Context, g *generation) error {
 		Sessions: sessions, Replay: once, Limit: limiter, Audit: d.audit, Tally: d.tally,
 		OutliveSession: c.AWS.OutliveSession, Log: o.Log, Now: o.Now,
 	})
-	sealer, err := keys.OpenSealer(filepath.Join(filepath.Dir(storePath(c)), "rolecall.key"))
-	if err != nil {
-		return fmt.Errorf("key file: %w", err)
-	}
-	d.keys = keys.New(keys.Config{Store: d.store, Sealer: sealer, Now: o.Now, Log: o.Log})
+	d.keys = keys.New(keys.Config{Store: d.store, Sealer: d.sealer, Now: o.Now, Log: o.Log})
 	issuerURL := c.Issuer.URL.Value
 	if issuerURL == "" {
 		issuerURL = serverURL(c)

@@ -6,6 +6,7 @@ package assemble
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,6 +45,7 @@ type Daemon struct {
 	store   *sqlite.Store
 	audit   *audit.Log
 	tally   *audit.Tally
+	sealer  *keys.Sealer
 	keys    *keys.Keys
 	edge    *endpoint.Edge
 	refresh []func(context.Context) // metadata and the like, until the context ends
@@ -63,7 +65,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	if err := d.openState(ctx); err != nil {
 		return err
 	}
-	generation, err := newGeneration(d.options)
+	generation, err := newGeneration(d.options, func() ([]crypto.Signer, error) { return d.samlKeys(ctx) })
 	if err != nil {
 		return err
 	}
@@ -87,7 +89,18 @@ func (d *Daemon) openState(ctx context.Context) error {
 		return fmt.Errorf("audit file %s: %w", file, err)
 	}
 	d.tally = audit.NewTally(d.audit.Append, d.options.Now)
+	if d.sealer, err = keys.OpenSealer(filepath.Join(filepath.Dir(path), "rolecall.key")); err != nil {
+		return fmt.Errorf("key file: %w", err)
+	}
 	return nil
+}
+
+// samlKeys are what AuthnRequests are signed with (sign_requests): kept in the
+// store, so that all nodes have the same, and never rotated by themselves, because
+// identity providers learn them by hand: nothing runs the rotation.
+func (d *Daemon) samlKeys(ctx context.Context) ([]crypto.Signer, error) {
+	kept := keys.New(keys.Config{Store: d.store, Sealer: d.sealer, Use: "saml", Now: d.options.Now, Log: d.options.Log})
+	return kept.Signers(ctx, "RS256")
 }
 
 // storePath is the file behind sqlite:PATH.

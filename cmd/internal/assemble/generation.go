@@ -2,11 +2,16 @@ package assemble
 
 import (
 	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/policy"
@@ -22,11 +27,13 @@ type generation struct {
 	policy    *policy.Policy
 	refresh   []func(context.Context)
 	warnings  config.Faults
+	samlKeys  func() ([]crypto.Signer, error)
 }
 
 // newGeneration runs every constructor, so that all faults are known at once.
-func newGeneration(options Options) (*generation, error) {
-	g := &generation{}
+// samlKeys is asked for only if a provider signs requests.
+func newGeneration(options Options, samlKeys func() ([]crypto.Signer, error)) (*generation, error) {
+	g := &generation{samlKeys: sync.OnceValues(samlKeys)}
 	var faults config.Faults
 	for _, p := range options.Config.Providers {
 		if err := g.addProvider(options, p); err != nil {
@@ -84,7 +91,13 @@ func (g *generation) addProvider(options Options, p config.Provider) error {
 	server := serverURL(options.Config)
 	switch p.Type.Value {
 	case "saml":
-		s, err := saml.New(saml.Config{Provider: p, URL: server, Fetch: client, Now: options.Now, Log: options.Log})
+		var signers []crypto.Signer
+		if p.SignRequests {
+			if signers, err = g.samlKeys(); err != nil {
+				return fmt.Errorf("sign_requests: %w", err)
+			}
+		}
+		s, err := saml.New(saml.Config{Provider: p, URL: server, Keys: signers, Fetch: client, Now: options.Now, Log: options.Log})
 		if err != nil {
 			return err
 		}
@@ -127,9 +140,13 @@ func hostOf(address string) string {
 func serverURL(c *config.Config) string { return strings.TrimSuffix(c.Server.URL.Value, "/") }
 
 // Check runs every constructor offline and joins their faults with those of the
-// file; the warnings are of both.
+// file; the warnings are of both. It opens no store, so a key that would be there
+// is one of the moment.
 func Check(options Options) (warnings config.Faults, err error) {
-	g, err := newGeneration(options)
+	g, err := newGeneration(options, func() ([]crypto.Signer, error) {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		return []crypto.Signer{key}, err
+	})
 	warnings = slices.Concat(options.Config.Warnings, g.warnings)
 	return warnings, err
 }
