@@ -41,11 +41,11 @@ func (t *tool) roles() *cobra.Command {
 			}
 			w := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
 			for _, r := range roles {
-				note := ""
+				fmt.Fprintf(w, "%s\t%s", printable(roleName(r)), printable(r.RoleARN))
 				if r.StepUp {
-					note = "needs: " + t.loginCommand("--fresh")
+					fmt.Fprintf(w, "\tneeds: %s", t.loginCommand("--fresh"))
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\n", roleName(r), r.RoleARN, note)
+				fmt.Fprintln(w)
 			}
 			return w.Flush()
 		},

@@ -13,7 +13,7 @@ import (
 )
 
 func (t *tool) login() *cobra.Command {
-	var noBrowser, fresh bool
+	var noBrowser, fresh, device bool
 	c := &cobra.Command{
 		Use:   "login",
 		Short: "Sign in with your browser",
@@ -27,7 +27,12 @@ func (t *tool) login() *cobra.Command {
 				return err
 			}
 			signIn := t.client(s)
-			if err := signIn.Login(c.Context(), fresh, func(address string) { t.announce(address, !noBrowser) }); err != nil {
+			if device {
+				err = signIn.LoginByDevice(c.Context(), t.announceCode)
+			} else {
+				err = signIn.Login(c.Context(), fresh, func(address string) { t.announce(address, !noBrowser) })
+			}
+			if err != nil {
 				return err
 			}
 			if err := t.cache(s).Clear(); err != nil { // they may be another person's
@@ -42,7 +47,9 @@ func (t *tool) login() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&noBrowser, "no-browser", false, "print the address to open, alone on a line, instead of opening it")
+	c.Flags().BoolVar(&device, "device", false, "type a code on another device, where the broker offers that")
 	c.Flags().BoolVar(&fresh, "fresh", false, "prove yourself again at the identity provider")
+	c.MarkFlagsMutuallyExclusive("device", "fresh")
 	return c
 }
 
@@ -57,6 +64,11 @@ func (t *tool) announce(address string, open bool) {
 		}
 	}
 	fmt.Fprintln(t.stderr, address)
+}
+
+// announceCode says what to do on the other device.
+func (t *tool) announceCode(address, code string) {
+	fmt.Fprintf(t.stderr, "On any device open %s and enter the code\n\n    %s\n\nOnly enter a code that you asked for yourself.\n", printable(address), printable(code))
 }
 
 // open shows an address in the person's browser.

@@ -49,8 +49,10 @@ func (t *tool) root(args []string) *cobra.Command {
 	root.SetErr(t.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return errUsage{err} })
 	root.PersistentFlags().StringVar(&t.flags.Profile, "profile", "", "profile of rolecall's own settings ($ROLECALL_PROFILE, default \"default\")")
+	root.PersistentFlags().StringVar(&t.flags.Dir, "config-dir", "", "folder of rolecall's settings ($ROLECALL_CONFIG_DIR, default the user's)")
 	root.PersistentFlags().StringVar(&t.flags.URL, "url", "", "address of the broker ($ROLECALL_URL, default that of the last login)")
-	root.AddCommand(t.login(), t.logout(), t.whoami(), t.roles(), t.credentialProcess(), t.env(), t.console(), t.version())
+	root.AddCommand(t.login(), t.logout(), t.whoami(), t.roles(), t.credentialProcess(), t.env(), t.console(), t.configure(), t.profiles(), t.version())
+	_ = root.RegisterFlagCompletionFunc("profile", t.completeProfiles) // fails for an unknown flag only
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)
 	}
@@ -96,7 +98,7 @@ func (t *tool) exitCode(ctx context.Context, err error) int {
 	if ctx.Err() != nil {
 		return 130
 	}
-	text := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", " ")
+	text := printable(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", " "))
 	if refused, ok := errors.AsType[*client.APIError](err); ok && refused.Code == "insufficient_user_authentication" {
 		text += "; run: " + t.loginCommand("--fresh")
 	}
@@ -105,7 +107,10 @@ func (t *tool) exitCode(ctx context.Context, err error) int {
 	}
 	fmt.Fprintln(t.stderr, "rolecall: "+text)
 	usage, isUsage := errors.AsType[errUsage](err)
-	if isUsage || strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "required flag") {
+	for _, start := range []string{"unknown command", "required flag", "if any flags in the group"} { // cobra's own
+		isUsage = isUsage || strings.HasPrefix(err.Error(), start)
+	}
+	if isUsage {
 		if !strings.Contains(fmt.Sprint(usage), "; run:") {
 			fmt.Fprintln(t.stderr, "Run 'rolecall --help' for usage.")
 		}
@@ -117,6 +122,9 @@ func (t *tool) exitCode(ctx context.Context, err error) int {
 // loginCommand is the line that signs in again, as this person has to type it.
 func (t *tool) loginCommand(flags ...string) string {
 	line := []string{"rolecall login"}
+	if t.flags.Dir != "" {
+		line = append(line, "--config-dir "+shellQuote(t.flags.Dir))
+	}
 	if t.flags.Profile != "" {
 		line = append(line, "--profile "+t.flags.Profile)
 	}

@@ -29,6 +29,7 @@ type server struct {
 	Authorization string `json:"authorization_endpoint"`
 	Token         string `json:"token_endpoint"`
 	Revocation    string `json:"revocation_endpoint"`
+	Device        string `json:"device_authorization_endpoint"`
 }
 
 // discover reads the broker's metadata. Tokens and codes go to addresses under
@@ -39,8 +40,8 @@ func (c *Client) discover(ctx context.Context) (server, error) {
 	if err != nil {
 		return s, err
 	}
-	for _, address := range []string{s.Authorization, s.Token, s.Revocation} {
-		if !strings.HasPrefix(address, c.settings.URL+"/") {
+	for address, needed := range map[string]bool{s.Revocation: false, s.Device: false, s.Authorization: true, s.Token: true} {
+		if (needed || address != "") && !strings.HasPrefix(address, c.settings.URL+"/") {
 			return s, fmt.Errorf("%s names an endpoint elsewhere (%q); is this the broker's public address?", c.settings.URL, address)
 		}
 	}
@@ -104,9 +105,59 @@ func (c *Client) flow(ctx context.Context, s server, key *ecdsa.PrivateKey, redi
 		ClientID:    clientID,
 		RedirectURL: redirect,
 		Scopes:      []string{"openid", "offline_access"},
-		Endpoint:    oauth2.Endpoint{AuthURL: s.Authorization, TokenURL: s.Token, AuthStyle: oauth2.AuthStyleInParams},
+		Endpoint:    oauth2.Endpoint{AuthURL: s.Authorization, TokenURL: s.Token, DeviceAuthURL: s.Device, AuthStyle: oauth2.AuthStyleInParams},
 	}
 	return config, context.WithValue(ctx, oauth2.HTTPClient, &bound), nil
+}
+
+// ErrNoDeviceFlow says that the broker has the device flow switched off.
+var ErrNoDeviceFlow = errors.New("does not offer the device flow")
+
+// LoginByDevice signs in with a code that the person types on another device
+// (RFC 8628). announce is told the address and the code.
+func (c *Client) LoginByDevice(ctx context.Context, announce func(address, code string)) error {
+	s, err := c.discover(ctx)
+	if err != nil {
+		return err
+	}
+	if s.Device == "" {
+		return fmt.Errorf("%s %w; sign in with: rolecall login --no-browser", c.settings.URL, ErrNoDeviceFlow)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	config, ctx, err := c.flow(ctx, s, key, "")
+	if err != nil {
+		return err
+	}
+	asked, err := config.DeviceAuth(ctx)
+	if err != nil {
+		return c.tokenError(err)
+	}
+	announce(asked.VerificationURI, asked.UserCode)
+	token, err := config.DeviceAccessToken(ctx, asked)
+	if err != nil {
+		return c.tokenError(err)
+	}
+	return c.remember(token, key)
+}
+
+// remember keeps a new sign-in.
+func (c *Client) remember(token *oauth2.Token, key *ecdsa.PrivateKey) error {
+	if err := c.keep(token, key); err != nil {
+		return err
+	}
+	return c.settings.Remember(c.vault.getenv("ROLECALL_PASSPHRASE_FILE"))
+}
+
+// SignedIn reports whether there is a sign-in to use; the broker is not asked.
+func (c *Client) SignedIn() bool {
+	if a, err := c.vault.loadAccess(); err == nil && c.now().Before(a.ExpiresAt) {
+		return true
+	}
+	_, err := c.vault.loadKey()
+	return err == nil
 }
 
 // Login signs in by a browser and keeps the tokens. announce is told the address
@@ -143,10 +194,7 @@ func (c *Client) Login(ctx context.Context, fresh bool, announce func(address st
 	if err != nil {
 		return c.tokenError(err)
 	}
-	if err := c.keep(token, key); err != nil {
-		return err
-	}
-	return c.settings.Remember()
+	return c.remember(token, key)
 }
 
 func (c *Client) keep(token *oauth2.Token, key *ecdsa.PrivateKey) error {
@@ -214,6 +262,10 @@ func (c *Client) tokenError(err error) error {
 	switch {
 	case !ok:
 		return c.unreachable(err)
+	case refused.ErrorCode == "access_denied":
+		return errors.New("the sign-in was declined in the browser")
+	case refused.ErrorCode == "expired_token":
+		return errors.New("nobody entered the code in time")
 	case refused.ErrorCode == "invalid_grant":
 		return fmt.Errorf("%w: the sign-in has ended (%s)", ErrSignedOut, refused.ErrorDescription)
 	case refused.ErrorCode != "":

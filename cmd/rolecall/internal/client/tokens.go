@@ -209,11 +209,14 @@ func encrypt(text []byte, phrase string) ([]byte, error) {
 func (v vault) passphrase() (string, error) {
 	file := v.getenv("ROLECALL_PASSPHRASE_FILE")
 	if file == "" {
+		file = v.settings.PassphraseFile()
+	}
+	if file == "" {
 		return "", nil
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("ROLECALL_PASSPHRASE_FILE: %w", err)
+		return "", fmt.Errorf("the passphrase of the sign-in (ROLECALL_PASSPHRASE_FILE): %w", err)
 	}
 	return strings.TrimRight(string(text), "\r\n"), nil
 }

@@ -21,7 +21,7 @@ func TestTheFlagBeatsTheEnvironmentBeatsTheLastLogin(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	first := Settings{Dir: dir, Profile: "default", URL: "https://last.example.com"}
-	if err := first.Remember(); err != nil {
+	if err := first.Remember(""); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -74,14 +74,14 @@ func TestAProfilesNameIsNoPath(t *testing.T) {
 func TestADamagedProfileSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	s := Settings{Dir: t.TempDir(), Profile: "default", URL: "https://sso.example.com"}
-	if err := s.Remember(); err != nil {
+	if err := s.Remember(""); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(s.path("profiles", ".json"), []byte("{"), 0o600); err != nil {
+	if err := os.WriteFile(s.ProfileFile(), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err := Load(Flags{}, env("ROLECALL_CONFIG_DIR", s.Dir))
-	if err == nil || !strings.Contains(err.Error(), s.path("profiles", ".json")) || !strings.Contains(err.Error(), "delete it") {
+	if err == nil || !strings.Contains(err.Error(), s.ProfileFile()) || !strings.Contains(err.Error(), "delete it") {
 		t.Errorf("%v", err)
 	}
 }
