@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 )
 
 // errClosed is what a write gets after Close.
@@ -74,6 +75,7 @@ func (w *writer) loop() {
 // collect takes whoever waits at this moment.
 func (w *writer) collect(first op) []op {
 	batch := []op{first}
+	runtime.Gosched() // whoever was answered a moment ago may have its next operation ready
 	for len(batch) < maxBatch {
 		select {
 		case next := <-w.ops:
