@@ -114,24 +114,32 @@ func TestTheCLISignsInAndListsRoles(t *testing.T) {
 	}
 }
 
+// profile writes an AWS configuration whose one profile gets its credentials
+// from rolecall, and gives the file's path.
+func (c cli) profile(t testing.TB, role string) string {
+	t.Helper()
+	script := filepath.Join(t.TempDir(), "helper")
+	text := fmt.Sprintf("#!/bin/sh\nROLECALL_CONFIG_DIR=%s ROLECALL_KEYRING=file exec %s \"$@\"\n", c.dir, filepath.Join(bin, "rolecall"))
+	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "config")
+	profile := fmt.Sprintf("[profile admin]\nregion = eu-west-1\ncredential_process = %s credential-process --role %s\nservices = dev\n[services dev]\nsts =\n  endpoint_url = %s\n", script, role, c.world.STSEndpoint)
+	if err := os.WriteFile(file, []byte(profile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+const aliceAsAdmin = "arn:aws:sts::111122223333:assumed-role/Admin/alice"
+
 // An AWS SDK that knows nothing of rolecall, with nothing but a profile.
 func TestAStockSDKActsAsTheRole(t *testing.T) {
 	t.Parallel()
 	w := startWorld(t)
 	c := newCLI(t, w)
 	c.login(t, w.SAMLProvider, "alice")
-
-	script := filepath.Join(t.TempDir(), "helper")
-	text := fmt.Sprintf("#!/bin/sh\nROLECALL_CONFIG_DIR=%s ROLECALL_KEYRING=file exec %s \"$@\"\n", c.dir, filepath.Join(bin, "rolecall"))
-	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	awsConfig := filepath.Join(t.TempDir(), "config")
-	profile := fmt.Sprintf("[profile admin]\nregion = eu-west-1\ncredential_process = %s credential-process --role production/Admin\nservices = dev\n[services dev]\nsts =\n  endpoint_url = %s\n", script, w.STSEndpoint)
-	if err := os.WriteFile(awsConfig, []byte(profile), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	loaded, err := config.LoadDefaultConfig(t.Context(), config.WithSharedConfigFiles([]string{awsConfig}),
+	loaded, err := config.LoadDefaultConfig(t.Context(), config.WithSharedConfigFiles([]string{c.profile(t, "production/Admin")}),
 		config.WithSharedCredentialsFiles([]string{}), config.WithSharedConfigProfile("admin"))
 	if err != nil {
 		t.Fatal(err)
@@ -140,8 +148,28 @@ func TestAStockSDKActsAsTheRole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := *who.Arn, "arn:aws:sts::111122223333:assumed-role/Admin/alice"; got != want {
-		t.Errorf("the SDK acts as %s, want %s", got, want)
+	if *who.Arn != aliceAsAdmin {
+		t.Errorf("the SDK acts as %s, want %s", *who.Arn, aliceAsAdmin)
+	}
+}
+
+// The AWS CLI where it is installed; the SDK above proves the same everywhere.
+func TestAStockAWSCLIActsAsTheRole(t *testing.T) {
+	t.Parallel()
+	aws, err := exec.LookPath("aws")
+	if err != nil {
+		t.Log("the AWS CLI is not installed here; TestAStockSDKActsAsTheRole covers the same path")
+		return
+	}
+	w := startWorld(t)
+	c := newCLI(t, w)
+	c.login(t, w.OIDCProvider, "alice")
+	cmd := exec.CommandContext(t.Context(), aws, "sts", "get-caller-identity", "--query", "Arn", "--output", "text")
+	cmd.Env = append(os.Environ(), "AWS_CONFIG_FILE="+c.profile(t, "production/Admin"), "AWS_SHARED_CREDENTIALS_FILE=/nonexistent",
+		"AWS_PROFILE=admin", "AWS_ENDPOINT_URL_STS="+w.STSEndpoint, "AWS_DEFAULT_REGION=eu-west-1")
+	out, err := cmd.CombinedOutput()
+	if err != nil || strings.TrimSpace(string(out)) != aliceAsAdmin {
+		t.Errorf("aws sts get-caller-identity: %v\n%s\nwant %s", err, out, aliceAsAdmin)
 	}
 }
 
