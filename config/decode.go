@@ -20,8 +20,9 @@ type decoder struct {
 	faults Faults
 }
 
-func (d *decoder) document(root ast.Node, c *Config) {
-	d.section(root, reflect.ValueOf(c).Elem(), "")
+// document decodes the file into the struct that into points to.
+func (d *decoder) document(root ast.Node, into any) {
+	d.section(root, reflect.ValueOf(into).Elem(), "")
 }
 
 // value decodes a node into v, which f describes.
@@ -151,7 +152,7 @@ func (d *decoder) mapping(n ast.Node, v reflect.Value, path string) {
 	for key, pair := range d.keys(pairs, path) {
 		d.at[under(path, key)] = d.pos(pair.Key)
 		element := reflect.New(v.Type().Elem()).Elem()
-		d.scalar(pair.Value, element, field{}, under(path, key))
+		d.value(pair.Value, element, field{}, under(path, key))
 		out.SetMapIndex(reflect.ValueOf(key), element)
 	}
 	v.Set(out)
