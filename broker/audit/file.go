@@ -42,13 +42,7 @@ func prepare(file *os.File, path string) error {
 	if info.Size() > 0 {
 		return nil
 	}
-	// The name of a new file must survive a power cut as its contents do.
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = dir.Close() }()
-	return dir.Sync()
+	return syncFolder(filepath.Dir(path))
 }
 
 // end is where a chain ends.

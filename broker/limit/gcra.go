@@ -18,7 +18,8 @@ type Decision struct {
 // GCRA is the generic cell rate algorithm: rate.Events at once, then one each
 // rate.Period/rate.Events. Its whole state is one instant, the theoretical arrival
 // time; the zero instant is nobody seen yet. A refused request costs nothing, so
-// whoever keeps hammering does not push the end of the wait away.
+// whoever keeps hammering does not push the end of the wait away. The rate must have
+// events and a period of at least a nanosecond each; New sees to that.
 func GCRA(arrival, now time.Time, rate config.Rate) (time.Time, Decision) {
 	interval := rate.Period / time.Duration(rate.Events)
 	burst := interval * time.Duration(rate.Events)

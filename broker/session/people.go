@@ -3,6 +3,8 @@ package session
 import (
 	"context"
 	"fmt"
+
+	"github.com/rolecall/rolecall/broker/iam"
 )
 
 // Consent remembers that the person allowed a client in this browser session.
@@ -20,8 +22,12 @@ func (s *Sessions) Consented(ctx context.Context, session, client string) (bool,
 
 // ClaimName gives the session name username to whoever asks first, for good, and
 // reports whether it is taken by somebody else. Names are compared byte by byte,
-// as AWS does.
+// as AWS does. A name that AWS does not accept as it is belongs to nobody:
+// iam.FitName makes another one of it for each person.
 func (s *Sessions) ClaimName(ctx context.Context, provider, subject, username string) (taken bool, err error) {
+	if !iam.ValidName(username) {
+		return false, nil
+	}
 	mine, err := s.cfg.Store.ClaimName(ctx, username, provider, subject)
 	if err != nil {
 		return true, fmt.Errorf("session name: %w", err)

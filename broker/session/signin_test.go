@@ -3,6 +3,7 @@ package session_test
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -234,6 +235,7 @@ func TestWhoComesFirstKeepsTheSessionName(t *testing.T) {
 	}{
 		{"corp", "1", "alice", false}, {"corp", "1", "alice", false}, {"corp", "2", "alice", true},
 		{"google", "1", "alice", true}, {"google", "1", "Alice", false},
+		{"corp", "1", "not fit: ü", false}, {"corp", "2", "not fit: ü", false}, {"corp", "3", strings.Repeat("x", 1<<20), false},
 	} {
 		taken, err := w.ClaimName(t.Context(), c.provider, c.subject, c.name)
 		if must(t, err); taken != c.taken {
