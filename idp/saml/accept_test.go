@@ -287,6 +287,21 @@ func TestMethodsFollowTheAuthenticationContext(t *testing.T) {
 	}
 }
 
+// Entra ID says Password in the AuthnContext and MFA in an attribute.
+func TestMethodReferencesOfMicrosoftCount(t *testing.T) {
+	t.Parallel()
+	i := idptest.NewSAMLIdP(t)
+	answer := good()
+	answer.Attributes["http://schemas.microsoft.com/claims/authnmethodsreferences"] = []string{
+		"urn:oasis:names:tc:SAML:2.0:ac:classes:Password", "http://schemas.microsoft.com/claims/multipleauthn",
+	}
+	v := saml.Judge(i.Response(answer), standard(t, i))
+	accepted(t, v)
+	if !slices.Equal(v.Identity.Methods, []string{"pwd", "mfa"}) {
+		t.Errorf("methods %q", v.Identity.Methods)
+	}
+}
+
 // Of several AuthnStatements the least counts.
 func TestOfSeveralAuthnStatementsTheLeastCounts(t *testing.T) {
 	t.Parallel()

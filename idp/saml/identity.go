@@ -33,6 +33,10 @@ var classes = map[string][]string{
 	"urn:rsa:names:tc:SAML:2.0:ac:classes:FIDO":                          {"hwk"},
 }
 
+// methodReferences is where Entra ID and AD FS say how the person signed in, as
+// classes; the AuthnContext of Entra ID is Password even after MFA.
+const methodReferences = "http://schemas.microsoft.com/claims/authnmethodsreferences"
+
 // login makes the Login of a statement that passed every check.
 func (j *judgement) login(s *statement) (*idp.Login, *idp.Rejection) {
 	name, fault := j.subject(s)
@@ -66,6 +70,13 @@ func (j *judgement) login(s *statement) (*idp.Login, *idp.Rejection) {
 			login.NotAfter = a.end
 		}
 		login.Identity.Methods = slices.DeleteFunc(login.Identity.Methods, func(m string) bool { return !slices.Contains(classes[a.class], m) })
+	}
+	for _, class := range attrs[methodReferences] {
+		for _, m := range classes[class] {
+			if !slices.Contains(login.Identity.Methods, m) {
+				login.Identity.Methods = append(login.Identity.Methods, m)
+			}
+		}
 	}
 	j.fits("identity", "%s, %d groups, %d attributes", shorten(identity.Subject), len(identity.Groups), len(identity.Attributes))
 	return login, nil

@@ -103,7 +103,7 @@ func (v Verdict) MarshalJSON() ([]byte, error) {
 // no I/O, keeps no state and never panics on any document.
 func Judge(document []byte, c Case) Verdict {
 	j := &judgement{Case: c, record: record{allow: c.Allow}}
-	login, fault := j.run(document)
+	login, fault := j.guarded(document)
 	v := Verdict{Findings: j.findings, Steps: j.steps}
 	switch {
 	case fault != nil:
@@ -155,7 +155,16 @@ type judgement struct {
 	record
 	message
 	document []byte // as it came, or with its assertion decrypted
-	was      int    // bytes before decryption
+}
+
+// guarded makes a refusal of a panic of ours.
+func (j *judgement) guarded(document []byte) (login *idp.Login, fault *idp.Rejection) {
+	defer func() {
+		if value := recover(); value != nil {
+			login, fault = nil, &idp.Rejection{Reason: "internal", Detail: "the document cannot be judged", Cause: &panicError{value}}
+		}
+	}()
+	return j.run(document)
 }
 
 // run is the order of judging: bytes, structure, signatures, decryption, what

@@ -65,6 +65,7 @@ const defaultSkew = time.Minute
 // New judges the configuration and reads the files that it names; it opens no
 // connection. Its error is config.Faults.
 func New(c Config) (*Provider, error) {
+	widen()
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -142,6 +143,9 @@ func (p *Provider) warn() {
 	m := p.source.kept()
 	if m == nil {
 		return
+	}
+	if m.wantRequestsSigned && !p.signs() {
+		p.warnings.Add(c.Pos, "the provider's metadata wants signed requests; set sign_requests")
 	}
 	for _, cert := range m.certs {
 		switch now := p.config.Now(); {

@@ -244,6 +244,12 @@ func TestTheConfigurationIsJudged(t *testing.T) {
 	if w := provider(t, i, func(c *saml.Config) { c.Provider.IDPInitiated = true }).Warnings(); len(w) > 0 {
 		t.Errorf("warnings: %v", w)
 	}
+	wants := provider(t, i, func(c *saml.Config) {
+		writeFile(t, c.Provider.MetadataFile.Value, edited(t, i, "<md:IDPSSODescriptor", `<md:IDPSSODescriptor WantAuthnRequestsSigned="true"`))
+	})
+	if w := wants.Warnings(); len(w) != 1 || !strings.Contains(w[0].Message, "sign_requests") {
+		t.Errorf("warnings: %v", w)
+	}
 }
 
 func TestOnlyAPostedResponseIsTaken(t *testing.T) {

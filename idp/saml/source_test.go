@@ -159,6 +159,7 @@ func TestTheLastGoodMetadataStaysUntilItExpires(t *testing.T) {
 				t.Fatalf("the last good copy is gone after %q, %v: %v", bad.body, bad.err, err)
 			}
 		}
+		synctest.Wait()
 		if !strings.Contains(log.String(), "last good copy") {
 			t.Error("a failed refresh is not logged")
 		}
