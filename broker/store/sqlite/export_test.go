@@ -16,3 +16,16 @@ func WriterPragma(t *testing.T, s *Store, name string) string {
 	}
 	return value
 }
+
+// SetPragma sets a setting of the connection that writes.
+func SetPragma(t *testing.T, s *Store, text string) {
+	t.Helper()
+	_, err := write(t.Context(), s, func(tx *tx) (int64, error) {
+		var value int64
+		_, err := tx.query("PRAGMA "+text, nil, &value)
+		return value, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

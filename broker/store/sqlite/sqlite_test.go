@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -150,6 +152,39 @@ func TestReadsDoNotWaitForAWriter(t *testing.T) {
 	}
 	if err := s.TouchSession(t.Context(), "s1", time.Now()); err != nil {
 		t.Errorf("a write after the other process let go: %v", err)
+	}
+}
+
+func TestAFullDiskLosesNothingThatWasAnswered(t *testing.T) {
+	t.Parallel()
+	s := open(t, filepath.Join(t.TempDir(), "rolecall.db"))
+	defer s.Close()
+	sqlite.SetPragma(t, s, "max_page_count = 400")
+	errs := make([]error, 64)
+	put := func(i int, size int) error {
+		id := fmt.Sprint("s", i)
+		return s.PutSession(t.Context(), number(uint64(i+1)), session.Row{ID: id, Expires: time.Now(), Seen: time.Now(), Data: make([]byte, size)})
+	}
+	var group sync.WaitGroup
+	for i := range errs {
+		group.Go(func() { errs[i] = put(i, 64<<10) })
+	}
+	group.Wait()
+	failed := 0
+	for i, err := range errs {
+		if err != nil {
+			failed++
+		}
+		if _, found := s.SessionByID(t.Context(), fmt.Sprint("s", i)); err == nil && found != nil {
+			t.Errorf("session %d was answered and is not there: %v", i, found)
+		}
+	}
+	if failed == 0 {
+		t.Error("4 MB fit into a file of 1.6 MB")
+	}
+	sqlite.SetPragma(t, s, "max_page_count = 100000")
+	if err := put(len(errs), 64<<10); err != nil {
+		t.Errorf("after there is room again: %v", err)
 	}
 }
 
