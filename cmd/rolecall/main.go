@@ -8,6 +8,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	_ "github.com/rolecall/rolecall/cmd/rolecall/internal/warm/atonce" // a warm credential-process ends here
 )
 
 func main() {

@@ -128,5 +128,8 @@ func (t *tool) loginCommand(flags ...string) string {
 	if t.flags.Profile != "" {
 		line = append(line, "--profile "+t.flags.Profile)
 	}
+	if t.flags.URL != "" {
+		line = append(line, "--url "+shellQuote(t.flags.URL))
+	}
 	return strings.Join(append(line, flags...), " ")
 }

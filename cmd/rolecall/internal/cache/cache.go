@@ -1,32 +1,24 @@
 // Package cache keeps role credentials between calls of `rolecall
 // credential-process`: one 0600 file a role, never past its expiry. However many
 // helpers start at once, one of them asks the broker and the others wait for it.
-//
-// It imports neither net/http nor anything of the broker but iam, because a warm
-// call of the helper must cost hardly more than starting a process.
+// Package warm has the form of the files, and reads them on the quick path.
 package cache
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
 
 	"github.com/rolecall/rolecall/broker/iam"
 	"github.com/rolecall/rolecall/cmd/rolecall/internal/settings"
+	"github.com/rolecall/rolecall/cmd/rolecall/internal/warm"
 )
-
-// margin is how much life credentials must have left to be handed out, where
-// their whole life allows it: SDKs refresh from 15 minutes before the end.
-const margin = 15 * time.Minute
 
 // Key names what was asked for; another key is another file.
 type Key struct {
@@ -41,22 +33,10 @@ type Cache struct {
 	Now      func() time.Time
 }
 
-// entry is a file: the document and when it was made.
-type entry struct {
-	Document iam.ProcessDocument `json:"document"`
-	Made     time.Time           `json:"made"`
-}
-
 // Get gives credentials with enough life left.
 func (c Cache) Get(key Key) (iam.ProcessDocument, bool) {
-	e, ok := c.read(key)
-	return e.Document, ok && c.fresh(e)
-}
-
-// fresh: a quarter of an hour left, or half of a life shorter than 30 minutes.
-func (c Cache) fresh(e entry) bool {
-	left, life := e.Document.Expiration.Sub(c.Now()), e.Document.Expiration.Sub(e.Made)
-	return left >= min(margin, life/2)
+	e, d, ok := c.read(key)
+	return d, ok && e.Fresh(c.Now())
 }
 
 // Fill gives credentials from the cache or, once for all processes that wait,
@@ -76,31 +56,41 @@ func (c Cache) Fill(ctx context.Context, key Key, order func(context.Context) (i
 	}
 	ordered, err := order(ctx)
 	if err != nil {
-		if old, ok := c.read(key); ok {
-			return old.Document, err
+		if _, old, ok := c.read(key); ok {
+			return old, err
 		}
 		return iam.ProcessDocument{}, err
 	}
 	c.dropExpired()
-	text, err := json.Marshal(entry{Document: ordered, Made: c.Now()})
+	return ordered, c.Put(key, ordered)
+}
+
+// Put keeps credentials.
+func (c Cache) Put(key Key, d iam.ProcessDocument) error {
+	line, err := d.JSON()
 	if err != nil {
-		return ordered, err
+		return err
 	}
-	return ordered, settings.WriteFile(c.file(key), text)
+	e := warm.Entry{Made: c.Now(), Expires: d.Expiration, Question: warm.Question(key), Document: append(line, '\n')}
+	return settings.WriteFile(c.file(key), e.Seal())
 }
 
 // read gives an entry that has not expired.
-func (c Cache) read(key Key) (entry, bool) {
-	var e entry
+func (c Cache) read(key Key) (warm.Entry, iam.ProcessDocument, bool) {
+	var d iam.ProcessDocument
 	text, err := os.ReadFile(c.file(key))
-	if err != nil || json.Unmarshal(text, &e) != nil || e.Document.Version != 1 {
-		return entry{}, false
+	if err != nil {
+		return warm.Entry{}, d, false
 	}
-	if !c.Now().Before(e.Document.Expiration) {
+	e, ok := warm.Open(text, warm.Question(key))
+	if !ok || json.Unmarshal(e.Document, &d) != nil || d.Version != 1 {
+		return e, iam.ProcessDocument{}, false
+	}
+	if !c.Now().Before(d.Expiration) {
 		_ = os.Remove(c.file(key))
-		return entry{}, false
+		return e, iam.ProcessDocument{}, false
 	}
-	return e, true
+	return e, d, true
 }
 
 // Clear forgets all credentials of the profile.
@@ -110,9 +100,10 @@ func (c Cache) Clear() error {
 
 func (c Cache) dropExpired() {
 	_ = c.each(func(path string) error {
-		var e entry
-		if text, err := os.ReadFile(path); err == nil && json.Unmarshal(text, &e) == nil && c.Now().Before(e.Document.Expiration) {
-			return nil
+		if text, err := os.ReadFile(path); err == nil {
+			if e, ok := warm.OpenAny(text); ok && c.Now().Before(e.Expires) {
+				return nil
+			}
 		}
 		return os.Remove(path)
 	})
@@ -129,6 +120,5 @@ func (c Cache) each(do func(path string) error) error {
 }
 
 func (c Cache) file(key Key) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{key.URL, key.Role, key.Duration}, "\x00")))
-	return filepath.Join(c.Settings.CacheDir(), c.Settings.Profile+"~"+hex.EncodeToString(sum[:12])+".json")
+	return filepath.Join(c.Settings.CacheDir(), warm.Question(key).FileName(c.Settings.Profile))
 }
