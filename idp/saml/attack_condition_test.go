@@ -105,7 +105,6 @@ func TestWhatTheAssertionSaysIsJudged(t *testing.T) {
 		"no AuthnStatement":        {before: remove("Assertion/AuthnStatement"), reason: "authn-statement"},
 		"no AuthnInstant":          {before: set("Assertion/AuthnStatement", "AuthnInstant", ""), reason: "authn-statement"},
 		"no AuthnContext":          {before: remove("Assertion/AuthnStatement/AuthnContext"), reason: "authn-statement"},
-		"a sign-in of the future":  {before: set("Assertion/AuthnStatement", "AuthnInstant", stampOf(62*time.Second)), reason: "not-yet-valid"},
 		"a session that has ended": {before: set("Assertion/AuthnStatement", "SessionNotOnOrAfter", stampOf(-59*time.Second)), reason: "session-ended"},
 
 		"an encrypted attribute": {before: func(r *etree.Element) { at(r, "Assertion/AttributeStatement").CreateElement("saml:EncryptedAttribute") }, reason: "attribute"},
@@ -244,6 +243,25 @@ func TestAFreshSignInIsEnforced(t *testing.T) {
 	refused(t, saml.Judge(document, c), "authn-context")
 	c.ACR = append(c.ACR, "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport")
 	accepted(t, saml.Judge(document, c))
+}
+
+// A sign-in after now would be younger than any max_auth_age.
+func TestASignInOfTheFutureIsOfNoKnownAge(t *testing.T) {
+	t.Parallel()
+	i := idptest.NewSAMLIdP(t)
+	answer := good()
+	answer.Before = set("Assertion/AuthnStatement", "AuthnInstant", stampOf(time.Hour))
+	document := i.Response(answer)
+	c := standard(t, i)
+	v := saml.Judge(document, c)
+	accepted(t, v, "future-authn-instant")
+	if !v.Identity.AuthenticatedAt.IsZero() {
+		t.Errorf("authenticated at %s", v.Identity.AuthenticatedAt)
+	}
+	c.Since = moment
+	refused(t, saml.Judge(document, c), "not-yet-valid")
+	c.Since, c.MaxAge = time.Time{}, time.Hour
+	refused(t, saml.Judge(document, c), "not-yet-valid")
 }
 
 // The evidence is remembered as long as any part of it could be valid.

@@ -219,8 +219,9 @@ func (j *judgement) checkAuthn(s *statement) *idp.Rejection {
 		return idp.Reject("authn-statement", "the Assertion has no AuthnStatement: it does not say that anybody signed in")
 	}
 	for _, a := range s.authn {
+		asked := !j.Since.IsZero() || j.MaxAge > 0
 		switch {
-		case j.early(a.instant):
+		case asked && j.early(a.instant):
 			return idp.Reject("not-yet-valid", "the person signs in at %s, now is %s", stamp(a.instant), stamp(j.At))
 		case !a.end.IsZero() && j.late(a.end):
 			return idp.Reject("session-ended", "the session at the provider ended %s, now is %s", stamp(a.end), stamp(j.At))

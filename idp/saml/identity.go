@@ -62,14 +62,22 @@ func (j *judgement) login(s *statement) (*idp.Login, *idp.Rejection) {
 	}
 	login.Identity.AuthenticatedAt = s.authn[0].instant
 	login.Identity.Methods = append([]string{}, classes[s.authn[0].class]...)
+	future := false
 	for _, a := range s.authn {
 		if a.instant.Before(login.Identity.AuthenticatedAt) {
 			login.Identity.AuthenticatedAt = a.instant
+		}
+		if j.early(a.instant) {
+			future = true
 		}
 		if !a.end.IsZero() && (login.NotAfter.IsZero() || a.end.Before(login.NotAfter)) {
 			login.NotAfter = a.end
 		}
 		login.Identity.Methods = slices.DeleteFunc(login.Identity.Methods, func(m string) bool { return !slices.Contains(classes[a.class], m) })
+	}
+	if future { // which would be younger than any max_auth_age
+		login.Identity.AuthenticatedAt = time.Time{}
+		j.note(notedFuture, "the person signs in after now (%s), so when is not known", stamp(j.At))
 	}
 	for _, class := range attrs[methodReferences] {
 		for _, m := range classes[class] {

@@ -63,6 +63,7 @@ const (
 	notedEncryptedID  = "encrypted-nameid"
 	notedStructured   = "structured-attribute-value"
 	notedConfirmation = "confirmation-address"
+	notedFuture       = "future-authn-instant"
 )
 
 // allowable are the weaknesses that a provider's configuration may accept.
