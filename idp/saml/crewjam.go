@@ -101,7 +101,7 @@ func (j *judgement) secondOpinion(s *statement) *idp.Rejection {
 	var why string
 	switch panicked := (*panicError)(nil); {
 	case err == nil:
-	case len(s.confirmations) > 1 && overruled(err):
+	case s.overrules(err):
 		why = "; its refusal of several confirmations is overruled"
 		if assertion, err = decodeByLibrary(s.covered); err != nil {
 			return &idp.Rejection{Reason: "second-opinion", Detail: "crewjam's decoder does not read the signed bytes", Cause: err}
@@ -118,10 +118,16 @@ func (j *judgement) secondOpinion(s *statement) *idp.Rejection {
 	return nil
 }
 
-// overruled reports whether crewjam refused for one of several confirmations.
-func overruled(err error) bool {
-	panicked := (*panicError)(nil)
-	return errors.As(err, &panicked) || strings.HasPrefix(refusal(err).Error(), "assertion SubjectConfirmation")
+// overrules reports whether crewjam refused for one of several confirmations, or
+// panicked over one without data.
+func (s *statement) overrules(err error) bool {
+	if len(s.confirmations) < 2 {
+		return false
+	}
+	if panicked := (*panicError)(nil); errors.As(err, &panicked) {
+		return slices.ContainsFunc(s.confirmations, func(c confirmation) bool { return !c.data })
+	}
+	return strings.HasPrefix(refusal(err).Error(), "assertion SubjectConfirmation")
 }
 
 // refusal is crewjam's reason without the document.
