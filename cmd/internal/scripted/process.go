@@ -22,7 +22,7 @@ func Build(dir string, programs ...string) error {
 
 // Start starts a program of ours that runs until the test ends: then it gets
 // SIGTERM and must end by itself with exit code 0. What it writes to stderr is in
-// the Log, and in the test's log if the test fails.
+// the Log; its end is in the test's log if the test fails.
 func Start(t testing.TB, cmd *exec.Cmd) *Log {
 	t.Helper()
 	log := &Log{}
@@ -39,7 +39,8 @@ func Start(t testing.TB, cmd *exec.Cmd) *Log {
 			t.Errorf("%s ended with %v", name, err)
 		}
 		if t.Failed() {
-			t.Logf("the log of %s:\n%s", name, log)
+			text := log.String()
+			t.Logf("the end of the log of %s:\n%s", name, text[max(0, len(text)-6000):])
 		}
 	})
 	return log
