@@ -209,11 +209,11 @@ func (b *Browser) step(provider string, who Person) (bool, error) {
 		case b.Hold != "" && f.Fields[b.Hold]:
 			return false, nil
 		case f.Password:
-			before := b.Page.URL.String()
+			before := b.Page.URL
 			if err := b.Submit(f, map[string]string{"username": who.Name, "password": who.Password}); err != nil {
 				return false, err
 			}
-			if b.Page.Status >= 400 {
+			if b.Page.Status >= 400 && b.Page.URL.Host == before.Host {
 				return false, fmt.Errorf("%s refused the password: %d", before, b.Page.Status)
 			}
 			return true, nil

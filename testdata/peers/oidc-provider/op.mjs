@@ -1,0 +1,82 @@
+// oidc-provider as an OpenID provider for tests: people alice, bob and carol with
+// the password NAME-pw; clients broker-{rs256,es256,ps256,eddsa} with the secret
+// broker-secret, by the algorithm of their ID tokens, and broker-public without one.
+// Claims of scopes are at the userinfo endpoint only (OpenID Connect Core 5.4).
+//   POST /test/rotate   new signing keys; the old ones are published no longer
+import crypto from 'node:crypto';
+import http from 'node:http';
+import { Provider } from 'oidc-provider';
+
+const { PORT, REDIRECTS = '' } = process.env;
+const issuer = `http://127.0.0.1:${PORT}`;
+const people = {
+  alice: { name: 'Alice Ångström', email: 'alice@example.org', email_verified: true, groups: ['aws-admins', 'developers', 'Team, "Quoted" & Co', 'Führung'] },
+  bob: { name: 'Bob', email: 'bob@example.org', email_verified: false, groups: ['developers'] },
+  carol: { name: 'Carol', email: 'carol@example.org', email_verified: true },
+};
+const key = (type, options, alg) => ({
+  ...crypto.generateKeyPairSync(type, options).privateKey.export({ format: 'jwk' }),
+  use: 'sig', kid: crypto.randomBytes(6).toString('hex'), ...(alg && { alg }),
+});
+const keys = () => [key('rsa', { modulusLength: 2048 }), key('ec', { namedCurve: 'P-256' }, 'ES256'), key('ed25519')];
+const common = { grant_types: ['authorization_code'], response_types: ['code'], redirect_uris: REDIRECTS.split(',') };
+const signedBy = (alg) => ({ ...common, client_id: `broker-${alg.toLowerCase()}`, client_secret: 'broker-secret', id_token_signed_response_alg: alg });
+
+function make() {
+  const provider = new Provider(issuer, {
+    clients: [
+      ...['RS256', 'ES256', 'PS256', 'EdDSA'].map(signedBy),
+      { ...common, client_id: 'broker-public', token_endpoint_auth_method: 'none' },
+    ],
+    jwks: { keys: keys() },
+    cookies: { keys: ['for tests only'] },
+    scopes: ['openid', 'profile', 'email', 'groups'],
+    claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'], groups: ['groups'], acr: null, amr: null, auth_time: null },
+    enabledJWA: { idTokenSigningAlgValues: ['RS256', 'ES256', 'PS256', 'EdDSA'] },
+    pkce: { required: () => true },
+    ttl: { AccessToken: 600, AuthorizationCode: 60, Grant: 600, IdToken: 600, Interaction: 600, Session: 600 },
+    features: { devInteractions: { enabled: false } },
+    interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
+    findAccount: (_, id) => people[id] && { accountId: id, claims: () => ({ sub: id, ...people[id] }) },
+    async loadExistingGrant(ctx) { // everybody has consented
+      const grant = new provider.Grant({ clientId: ctx.oidc.client.clientId, accountId: ctx.oidc.session.accountId });
+      grant.addOIDCScope('openid profile email groups');
+      await grant.save();
+      return grant;
+    },
+  });
+  return provider;
+}
+let provider = make();
+let serve = provider.callback();
+
+async function interaction(req, res) {
+  const { prompt } = await provider.interactionDetails(req, res);
+  if (prompt.name !== 'login') return provider.interactionFinished(req, res, { consent: {} }, { mergeWithLastSubmission: true });
+  if (req.method === 'POST') {
+    let body = '';
+    for await (const chunk of req) body += chunk;
+    const form = new URLSearchParams(body), name = form.get('username');
+    if (people[name] && form.get('password') === `${name}-pw`) {
+      return provider.interactionFinished(req, res, { login: { accountId: name, amr: ['pwd'] } });
+    }
+  }
+  res.writeHead(200, { 'content-type': 'text/html; charset=utf-8' });
+  res.end('<!doctype html><title>Sign in</title><form method="post"><input name="username"><input name="password" type="password"><button>Sign in</button></form>');
+}
+
+http.createServer(async (req, res) => {
+  try {
+    if (req.method === 'POST' && req.url === '/test/rotate') {
+      provider = make();
+      serve = provider.callback();
+      return res.end('ok');
+    }
+    if (req.url.startsWith('/interaction/')) return await interaction(req, res);
+    return serve(req, res);
+  } catch (error) {
+    console.error(error);
+    res.writeHead(500);
+    return res.end(String(error.message));
+  }
+}).listen(Number(PORT), '127.0.0.1');
