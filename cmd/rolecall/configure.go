@@ -49,7 +49,7 @@ func (t *tool) configure() *cobra.Command {
 			if run.prune && len(args) > 0 {
 				return errUsage{errors.New("--prune goes by all your roles; name none")}
 			}
-			roles, err := t.client(run.settings).Roles(c.Context())
+			roles, err := t.fetchRoles(c.Context(), run.settings)
 			if err != nil {
 				return err
 			}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -14,82 +13,6 @@ import (
 	"github.com/rolecall/rolecall/cmd/rolecall/internal/cache"
 	"github.com/rolecall/rolecall/cmd/rolecall/internal/client"
 )
-
-func (t *tool) roles() *cobra.Command {
-	var asJSON bool
-	c := &cobra.Command{
-		Use:   "roles",
-		Short: "List the roles you may have",
-		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := t.profile()
-			if err != nil {
-				return err
-			}
-			roles, err := t.client(s).Roles(c.Context())
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				if roles == nil {
-					roles = []client.Role{}
-				}
-				return t.printJSON(map[string]any{"roles": roles})
-			}
-			if len(roles) == 0 {
-				fmt.Fprintln(t.stderr, "You have no role. Ask your administrators; rolecall whoami shows your groups.")
-				return nil
-			}
-			w := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
-			for _, r := range roles {
-				fmt.Fprintf(w, "%s\t%s", printable(roleName(r)), printable(r.RoleARN))
-				if r.StepUp {
-					fmt.Fprintf(w, "\tneeds: %s", t.loginCommand("--fresh"))
-				}
-				fmt.Fprintln(w)
-			}
-			return w.Flush()
-		},
-	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
-	return c
-}
-
-// roleName is ACCOUNT/ROLE, what --role takes.
-func roleName(r client.Role) string {
-	_, name, _ := strings.Cut(r.RoleARN, ":role/")
-	account := r.Account.Name
-	if account == "" {
-		account = r.Account.ID
-	}
-	return account + "/" + name
-}
-
-// roleFlags are the flags of commands that order credentials.
-func (t *tool) roleFlags(c *cobra.Command, role, duration *string) {
-	c.Flags().StringVar(role, "role", "", "the role, as ACCOUNT/ROLE or ARN (required)")
-	if duration != nil {
-		c.Flags().StringVar(duration, "duration", "", "life of the credentials, like 1h (default the grant's)")
-	}
-	_ = c.MarkFlagRequired("role") // fails for an unknown flag only
-	_ = c.RegisterFlagCompletionFunc("role", t.completeRoles)
-}
-
-// completeRoles offers the person's roles to the shell; without a sign-in, none.
-func (t *tool) completeRoles(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	s, err := t.profile()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	roles, err := t.client(s).Roles(c.Context())
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	names := make([]string, len(roles))
-	for i, r := range roles {
-		names[i] = roleName(r)
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
-}
 
 // credentials gives a role's credentials from the cache or the broker. While the
 // broker cannot be reached, credentials that still work are used and it is said.
@@ -124,6 +47,9 @@ func (t *tool) credentialProcess() *cobra.Command {
 			"printed to stdout, no browser opens; without a sign-in it fails at once and says what to run.",
 		Example: "  # in ~/.aws/config, with the absolute path of rolecall\n  [profile admin]\n  credential_process = /usr/local/bin/rolecall credential-process --role production/Admin",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if role == "" {
+				return errUsage{errors.New("--role is required; rolecall roles lists yours")}
+			}
 			document, err := t.credentials(c.Context(), role, duration)
 			if err != nil {
 				return err
@@ -151,6 +77,13 @@ func (t *tool) env() *cobra.Command {
 			if !ok {
 				return errUsage{fmt.Errorf("format %q: want one of %s", format, strings.Join(formatNames(), ", "))}
 			}
+			s, err := t.profile()
+			if err != nil {
+				return err
+			}
+			if role, err = t.chosen(c.Context(), s, role); err != nil {
+				return err
+			}
 			document, err := t.credentials(c.Context(), role, duration)
 			if err != nil {
 				return err
@@ -160,6 +93,7 @@ func (t *tool) env() *cobra.Command {
 	}
 	t.roleFlags(c, &role, &duration)
 	c.Flags().StringVar(&format, "format", "bash", strings.Join(formatNames(), ", "))
+	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formatNames(), cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
@@ -178,9 +112,15 @@ func (t *tool) console() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "console",
 		Short: "Open the AWS console as a role",
+		Long: "Open the AWS console as a role in your browser ($BROWSER). With --print the address is printed instead:\n" +
+			"it signs in whoever opens it, for some minutes, so give it to nobody.",
+		Example: "  rolecall console --role production/Admin\n  rolecall console --role production/Admin --service s3 --region eu-central-1\n  rolecall console --role production/Admin --print | pbcopy",
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, err := t.profile()
 			if err != nil {
+				return err
+			}
+			if role, err = t.chosen(c.Context(), s, role); err != nil {
 				return err
 			}
 			address, err := t.client(s).ConsoleURL(c.Context(), role, service, region)
@@ -191,7 +131,10 @@ func (t *tool) console() *cobra.Command {
 				_, err = fmt.Fprintln(t.stdout, address)
 				return err
 			}
-			return t.open(address)
+			if err := t.open(address); err != nil {
+				return fmt.Errorf("no browser could be opened (%w); print the address with --print", err)
+			}
+			return nil
 		},
 	}
 	t.roleFlags(c, &role, nil)

@@ -12,15 +12,24 @@ import (
 // envFormats are those of `aws configure export-credentials --format`, with
 // names for shells beside them.
 var envFormats = map[string]func(io.Writer, iam.ProcessDocument) error{
-	"bash":          assignments("export %s=%s\n", shellQuote),
-	"env":           assignments("export %s=%s\n", shellQuote),
-	"dotenv":        assignments("%s=%s\n", shellQuote),
-	"env-no-export": assignments("%s=%s\n", shellQuote),
-	"fish":          assignments("set -gx %s %s\n", fishQuote),
-	"powershell":    assignments("$Env:%s=%s\n", powershellQuote),
-	"windows-cmd":   assignments("set %s=%s\n", plain),
+	"bash":          exported("bash"),
+	"env":           exported("bash"),
+	"dotenv":        exported("dotenv"),
+	"env-no-export": exported("dotenv"),
+	"fish":          exported("fish"),
+	"powershell":    exported("powershell"),
+	"windows-cmd":   exported("windows-cmd"),
 	"json":          document,
 	"process":       document,
+}
+
+// lineFormats set variables in one shell's grammar.
+var lineFormats = map[string]func(io.Writer, [][2]string) error{
+	"bash":        assignments("export %s=%s\n", shellQuote),
+	"dotenv":      assignments("%s=%s\n", shellQuote),
+	"fish":        assignments("set -gx %s %s\n", fishQuote),
+	"powershell":  assignments("$Env:%s=%s\n", powershellQuote),
+	"windows-cmd": assignments("set %s=%s\n", plain),
 }
 
 func document(w io.Writer, d iam.ProcessDocument) error {
@@ -31,14 +40,22 @@ func document(w io.Writer, d iam.ProcessDocument) error {
 	return err
 }
 
-func assignments(line string, quote func(string) string) func(io.Writer, iam.ProcessDocument) error {
-	return func(w io.Writer, d iam.ProcessDocument) error {
-		for _, v := range [][2]string{
-			{"AWS_ACCESS_KEY_ID", d.AccessKeyID},
-			{"AWS_SECRET_ACCESS_KEY", d.SecretAccessKey},
-			{"AWS_SESSION_TOKEN", d.SessionToken},
-			{"AWS_CREDENTIAL_EXPIRATION", d.Expiration.UTC().Format(time.RFC3339)},
-		} {
+func exported(format string) func(io.Writer, iam.ProcessDocument) error {
+	return func(w io.Writer, d iam.ProcessDocument) error { return lineFormats[format](w, variables(d)) }
+}
+
+func variables(d iam.ProcessDocument) [][2]string {
+	return [][2]string{
+		{"AWS_ACCESS_KEY_ID", d.AccessKeyID},
+		{"AWS_SECRET_ACCESS_KEY", d.SecretAccessKey},
+		{"AWS_SESSION_TOKEN", d.SessionToken},
+		{"AWS_CREDENTIAL_EXPIRATION", d.Expiration.UTC().Format(time.RFC3339)},
+	}
+}
+
+func assignments(line string, quote func(string) string) func(io.Writer, [][2]string) error {
+	return func(w io.Writer, variables [][2]string) error {
+		for _, v := range variables {
 			if _, err := fmt.Fprintf(w, line, v[0], quote(v[1])); err != nil {
 				return err
 			}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -124,18 +123,4 @@ func replaceInFile(ts *testscript.TestScript, neg bool, args []string) {
 	info, err := os.Stat(ts.MkAbs(args[0]))
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.ReplaceAll(text, args[1], args[2])), info.Mode()))
-}
-
-// childMain is a program to run under exec: it does what its first word says.
-func childMain() {
-	switch os.Args[1] {
-	case "exit":
-		var code int
-		_, _ = fmt.Sscan(os.Args[2], &code)
-		os.Exit(code)
-	case "kill-me":
-		_ = exec.Command("kill", "-9", fmt.Sprint(os.Getpid())).Run()
-		time.Sleep(time.Minute)
-	}
-	os.Exit(99)
 }

@@ -22,6 +22,7 @@ import (
 // tool is one run of the program with its surroundings.
 type tool struct {
 	getenv         func(string) string
+	environ        func() []string
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	now            func() time.Time
@@ -51,7 +52,7 @@ func (t *tool) root(args []string) *cobra.Command {
 	root.PersistentFlags().StringVar(&t.flags.Profile, "profile", "", "profile of rolecall's own settings ($ROLECALL_PROFILE, default \"default\")")
 	root.PersistentFlags().StringVar(&t.flags.Dir, "config-dir", "", "folder of rolecall's settings ($ROLECALL_CONFIG_DIR, default the user's)")
 	root.PersistentFlags().StringVar(&t.flags.URL, "url", "", "address of the broker ($ROLECALL_URL, default that of the last login)")
-	root.AddCommand(t.login(), t.logout(), t.whoami(), t.roles(), t.credentialProcess(), t.env(), t.console(), t.configure(), t.profiles(), t.version())
+	root.AddCommand(t.login(), t.logout(), t.whoami(), t.roles(), t.credentialProcess(), t.env(), t.exec(), t.agent(), t.console(), t.configure(), t.profiles(), t.version())
 	_ = root.RegisterFlagCompletionFunc("profile", t.completeProfiles) // fails for an unknown flag only
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)
@@ -95,17 +96,13 @@ func (t *tool) exitCode(ctx context.Context, err error) int {
 	if err == nil {
 		return 0
 	}
+	if code, ok := errors.AsType[errExit](err); ok {
+		return int(code)
+	}
 	if ctx.Err() != nil {
 		return 130
 	}
-	text := printable(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", " "))
-	if refused, ok := errors.AsType[*client.APIError](err); ok && refused.Code == "insufficient_user_authentication" {
-		text += "; run: " + t.loginCommand("--fresh")
-	}
-	if errors.Is(err, client.ErrSignedOut) {
-		text += "; run: " + t.loginCommand()
-	}
-	fmt.Fprintln(t.stderr, "rolecall: "+text)
+	fmt.Fprintln(t.stderr, "rolecall: "+t.errorText(err))
 	usage, isUsage := errors.AsType[errUsage](err)
 	for _, start := range []string{"unknown command", "required flag", "if any flags in the group"} { // cobra's own
 		isUsage = isUsage || strings.HasPrefix(err.Error(), start)
@@ -117,6 +114,18 @@ func (t *tool) exitCode(ctx context.Context, err error) int {
 		return 2
 	}
 	return 1
+}
+
+// errorText is an error in one line that says what to do.
+func (t *tool) errorText(err error) string {
+	text := printable(strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", " "))
+	if refused, ok := errors.AsType[*client.APIError](err); ok && refused.Code == "insufficient_user_authentication" {
+		text += "; run: " + t.loginCommand("--fresh")
+	}
+	if errors.Is(err, client.ErrSignedOut) {
+		text += "; run: " + t.loginCommand()
+	}
+	return text
 }
 
 // loginCommand is the line that signs in again, as this person has to type it.
