@@ -227,7 +227,7 @@ func claimsOf(t *testing.T, i *issuer.Issuer, token issuer.IDToken) map[string]a
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.RS256})
+	signed, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		t.Fatal(err)
 	}
