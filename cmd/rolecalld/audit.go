@@ -23,34 +23,30 @@ func (d *daemon) auditCommand() *cobra.Command {
 		Use:   "verify FILE...",
 		Short: "Follow the hash chain of audit files; exit code 1 and the first broken record where it breaks",
 		Args:  cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, files []string) error {
-			broken := false
-			for _, file := range files {
-				if err := d.verify(file); err != nil {
-					broken = true
-					fmt.Fprintf(d.stderr, "%s: %v\n", file, err)
-				}
-			}
-			if broken {
-				return errRefused
-			}
-			return nil
-		},
+		RunE:  func(_ *cobra.Command, files []string) error { return d.verify(files) },
 	})
 	return c
 }
 
-func (d *daemon) verify(file string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return errors.Unwrap(err) // the path is printed already
+// verify follows each chain by itself, and finds files that are copies of one another.
+func (d *daemon) verify(names []string) error {
+	var files []audit.File
+	for _, name := range names {
+		f, err := os.Open(name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, errors.Unwrap(err)) // the path once
+		}
+		defer func() { _ = f.Close() }()
+		files = append(files, audit.File{Name: name, Reader: f})
 	}
-	defer func() { _ = f.Close() }()
-	summary, err := audit.Verify(f)
+	summaries, err := audit.VerifySet(files)
 	if err != nil {
-		return err
+		fmt.Fprintln(d.stderr, err)
+		return errRefused
 	}
-	fmt.Fprintf(d.stdout, "%s: the chain holds: %d records, last hash %s\n", file, summary.Records, summary.LastHash)
+	for i, s := range summaries {
+		fmt.Fprintf(d.stdout, "%s: the chain holds: %d records, last hash %s\n", names[i], s.Records, s.LastHash)
+	}
 	return nil
 }
 
