@@ -155,9 +155,11 @@ func exportedNames(d ast.Decl) int {
 	return n
 }
 
+// Scripts and golden cases (*.txtar) are tests too; so are the packages that only
+// tests import.
 func TestThereIsAsMuchTestAsCode(t *testing.T) {
 	t.Parallel()
-	var code, test int
+	code, test := 0, scriptLines(t)
 	for _, s := range sources(t) {
 		if strings.HasSuffix(s.path, "_test.go") || strings.Contains(s.path, "idptest") || strings.Contains(s.path, "storetest") || strings.Contains(s.path, "scripted") {
 			test += s.lines
@@ -168,4 +170,21 @@ func TestThereIsAsMuchTestAsCode(t *testing.T) {
 	if test < code {
 		t.Errorf("%d lines of tests for %d lines of code: less than one for one", test, code)
 	}
+}
+
+func scriptLines(t *testing.T) int {
+	t.Helper()
+	lines := 0
+	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".txtar" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		lines += bytes.Count(text, []byte("\n"))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines
 }
