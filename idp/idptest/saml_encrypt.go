@@ -95,6 +95,7 @@ func (i *SAMLIdP) encryptedKey(key []byte, e SAMLEncryption) *etree.Element {
 	switch e.KeyTransport {
 	case "rsa-1_5":
 		how.CreateAttr("Algorithm", xmlenc+"rsa-1_5")
+		//lint:ignore SA1019 tests need what must be refused
 		sealed, err = rsa.EncryptPKCS1v15(rand.Reader, public, key)
 	case "rsa-oaep":
 		how.CreateAttr("Algorithm", xmlenc11+"rsa-oaep")

@@ -18,7 +18,6 @@ type statement struct {
 
 	nameID      *nameID
 	encryptedID *node
-	commented   bool
 
 	confirmations []confirmation
 

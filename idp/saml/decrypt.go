@@ -244,6 +244,7 @@ func (s *sealed) decrypt(private *rsa.PrivateKey) ([]byte, error) {
 	key := make([]byte, s.cipher.key)
 	_, _ = rand.Read(key) // never fails (crypto/rand)
 	if s.oaep == nil {
+		//lint:ignore SA1019 only inspection and the constant-time refusal use it: what comes in by it is never accepted
 		_ = rsa.DecryptPKCS1v15SessionKey(nil, private, s.key, key)
 	} else if got, err := private.Decrypt(nil, s.key, s.oaep); err == nil && len(got) == len(key) {
 		key = got

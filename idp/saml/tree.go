@@ -147,18 +147,6 @@ func (n *node) walk(f func(*node) bool) bool {
 	return true
 }
 
-// bound gives the namespace that a prefix has at the element.
-func (n *node) bound(prefix string) string {
-	for at := n; at != nil; at = at.parent {
-		for i := range at.decls {
-			if at.decls[i].prefix == prefix {
-				return at.decls[i].uri
-			}
-		}
-	}
-	return ""
-}
-
 // qualified is the name as it was written.
 func (n name) qualified() string {
 	if n.prefix == "" {
