@@ -6,6 +6,7 @@
 //	Create, Get, ByID, End, EndAll       session.go   a browser session (max and idle life)
 //	KeepCode, TakeCode                   code.go      an authorization code, used once (60 s)
 //	Tokens: Begin, Rotate, Access, ...   token.go     access tokens (10 min) and rotating refresh tokens, in families
+//	Live                                 list.go      what of a person, or of everybody, is live now
 //	Consent, Consented, ClaimName        people.go    consent per browser session and client; session names
 //
 // Secrets (cookie values, handles, codes, tokens) are 256 random bits; the store

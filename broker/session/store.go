@@ -41,6 +41,7 @@ type Store interface {
 	SignInStore
 	TokenStore
 	PeopleStore
+	ListStore
 }
 
 // SessionStore keeps browser sessions.
@@ -94,4 +95,14 @@ type PeopleStore interface {
 	// PutConsent gives ErrNotFound where the session is gone.
 	PutConsent(ctx context.Context, session, client string) error
 	HasConsent(ctx context.Context, session, client string) (bool, error)
+}
+
+// ListStore finds what is live, for those who want to end it. With provider ""
+// the answer is about everybody. Of sessions those used last come first, of
+// families those that live longest; at most limit of each. Age and idleness are
+// the caller's to judge.
+type ListStore interface {
+	SessionsOf(ctx context.Context, provider, subject string, limit int) ([]Row, error)
+	// FamiliesOf leaves out families that have been ended.
+	FamiliesOf(ctx context.Context, provider, subject string, limit int) ([]Row, error)
 }

@@ -16,6 +16,10 @@ const (
 	readConsent
 	readName
 	readKeys
+	readMarks
+	readRecent
+	readSessionsOf
+	readFamiliesOf
 	numReads
 )
 
@@ -30,6 +34,12 @@ func readTexts() [numReads]string {
 		readName:    "SELECT provider, subject FROM names WHERE name = ?",
 		readKeys: `SELECT use, algorithm, generation, kid, active, sealed FROM signing_keys
 			WHERE use = ? ORDER BY algorithm, generation`,
+		readMarks:  "SELECT account, label, colour, favourite FROM marks WHERE provider = ? AND subject = ?",
+		readRecent: "SELECT role, used FROM recent_roles WHERE provider = ? AND subject = ? ORDER BY used DESC, role",
+		readSessionsOf: `SELECT id, '', provider, subject, expires, seen, data FROM sessions
+			WHERE (?1 = '' OR provider = ?1 AND subject = ?2) ORDER BY seen DESC, id LIMIT ?3`,
+		readFamiliesOf: `SELECT id, session, provider, subject, expires, 0, data FROM families
+			WHERE ended = 0 AND (?1 = '' OR provider = ?1 AND subject = ?2) ORDER BY expires DESC, id LIMIT ?3`,
 	}
 }
 

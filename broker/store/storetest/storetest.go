@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rolecall/rolecall/broker/keys"
+	"github.com/rolecall/rolecall/broker/marks"
 	"github.com/rolecall/rolecall/broker/replay"
 	"github.com/rolecall/rolecall/broker/session"
 )
@@ -19,6 +20,7 @@ type Store interface {
 	session.Store
 	replay.Store
 	keys.Store
+	marks.Store
 	Upkeep
 }
 
@@ -37,7 +39,7 @@ type Fresh func(t *testing.T) (open func() Store)
 func Run(t *testing.T, fresh Fresh) {
 	t.Helper()
 	for _, group := range []map[string]func(*testing.T, Fresh){
-		sessionTests(), signInTests(), tokenTests(), peopleTests(), otherTests(), nodeTests(),
+		sessionTests(), signInTests(), tokenTests(), peopleTests(), otherTests(), nodeTests(), markTests(), listTests(),
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {

@@ -1,0 +1,50 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Live gives the live sessions, those used last first, and the live token
+// families of one person; with provider "" those of everybody. Of each at most
+// limit are looked at.
+func (s *Sessions) Live(ctx context.Context, provider, subject string, limit int) ([]Session, []Family, error) {
+	rows, err := s.cfg.Store.SessionsOf(ctx, provider, subject, limit)
+	if err != nil {
+		return nil, nil, fmt.Errorf("list sessions: %w", err)
+	}
+	var sessions []Session
+	for _, row := range rows {
+		switch found, err := s.live(row); {
+		case err == nil:
+			sessions = append(sessions, found)
+		case !errors.Is(err, ErrNotFound):
+			return nil, nil, err
+		}
+	}
+	if rows, err = s.cfg.Store.FamiliesOf(ctx, provider, subject, limit); err != nil {
+		return nil, nil, fmt.Errorf("list token families: %w", err)
+	}
+	var families []Family
+	for _, row := range rows {
+		if !s.cfg.Now().Before(row.Expires) {
+			continue
+		}
+		var f Family
+		if err := json.Unmarshal(row.Data, &f); err != nil {
+			return nil, nil, fmt.Errorf("family %s: the store's data cannot be read: %w", row.ID, err)
+		}
+		families = append(families, f)
+	}
+	return sessions, families, nil
+}
+
+// EndFamily ends a token family, as Tokens.EndFamily does.
+func (s *Sessions) EndFamily(ctx context.Context, id string) error {
+	if err := s.cfg.Store.EndFamily(ctx, id); err != nil {
+		return fmt.Errorf("end a token family: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package storetest
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	godiff "github.com/google/go-cmp/cmp"
+
+	"github.com/rolecall/rolecall/broker/marks"
+	"github.com/rolecall/rolecall/broker/session"
+)
+
+func markTests() map[string]func(*testing.T, Fresh) {
+	return map[string]func(*testing.T, Fresh){
+		"a mark is replaced, and one that says nothing is gone": markReplaced,
+		"a star and a label do not undo one another":            markStar,
+		"the roles used last are few and newest first":          recentRoles,
+		"marks are of one person":                               marksApart,
+	}
+}
+
+func listTests() map[string]func(*testing.T, Fresh) {
+	return map[string]func(*testing.T, Fresh){
+		"live sessions are listed by person or all":      listSessions,
+		"families are listed until they have been ended": listFamilies,
+	}
+}
+
+func wantMarks(t *testing.T, s Store, subject string, want ...marks.Mark) {
+	t.Helper()
+	got, err := s.Marks(t.Context(), "corp", subject)
+	must(t, err)
+	slices.SortFunc(got, func(a, b marks.Mark) int { return cmp.Compare(a.Account, b.Account) })
+	if diff := godiff.Diff(want, got); diff != "" {
+		t.Errorf("marks of %s (-want +got):\n%s", subject, diff)
+	}
+}
+
+func markReplaced(t *testing.T, fresh Fresh) {
+	s := one(t, fresh)
+	wantMarks(t, s, "alice")
+	red := marks.Mark{Account: "111122223333", Label: "prod'\"é", Colour: "red", Favourite: true}
+	must(t, s.PutMark(t.Context(), "corp", "alice", red))
+	wantMarks(t, s, "alice", red)
+	blue := marks.Mark{Account: "111122223333", Colour: "blue"}
+	must(t, s.PutMark(t.Context(), "corp", "alice", blue))
+	wantMarks(t, s, "alice", blue)
+	must(t, s.PutMark(t.Context(), "corp", "alice", marks.Mark{Account: "111122223333"}))
+	wantMarks(t, s, "alice")
+}
+
+func markStar(t *testing.T, fresh Fresh) {
+	s := one(t, fresh)
+	must(t, s.PutFavourite(t.Context(), "corp", "alice", "1", true))
+	must(t, s.PutFavourite(t.Context(), "corp", "alice", "1", true))
+	must(t, s.PutMark(t.Context(), "corp", "alice", marks.Mark{Account: "2", Label: "two"}))
+	must(t, s.PutFavourite(t.Context(), "corp", "alice", "2", true))
+	must(t, s.PutFavourite(t.Context(), "corp", "alice", "2", false))
+	must(t, s.PutFavourite(t.Context(), "corp", "alice", "3", false))
+	wantMarks(t, s, "alice", marks.Mark{Account: "1", Favourite: true}, marks.Mark{Account: "2", Label: "two"})
+}
+
+func recentRoles(t *testing.T, fresh Fresh) {
+	s := one(t, fresh)
+	for i := range 2 * marks.MaxRecent {
+		must(t, s.PutRecentRole(t.Context(), "corp", "alice", marks.Recent{Role: fmt.Sprintf("r%02d", i), Used: now.Add(time.Duration(i) * time.Second)}))
+	}
+	must(t, s.PutRecentRole(t.Context(), "corp", "alice", marks.Recent{Role: "r14", Used: now}))
+	got, err := s.RecentRoles(t.Context(), "corp", "alice")
+	must(t, err)
+	if len(got) != marks.MaxRecent || got[0].Role != "r15" || got[1].Role != "r14" || !got[1].Used.Equal(now.Add(14*time.Second)) || got[7].Role != "r08" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func marksApart(t *testing.T, fresh Fresh) {
+	s := one(t, fresh)
+	mark := marks.Mark{Account: "1", Label: "mine"}
+	must(t, s.PutMark(t.Context(), "corp", "alice", mark))
+	must(t, s.PutMark(t.Context(), "google", "alice", marks.Mark{Account: "1", Label: "namesake"}))
+	must(t, s.PutRecentRole(t.Context(), "google", "alice", marks.Recent{Role: "r", Used: now}))
+	must(t, s.EndSubject(t.Context(), "corp", "alice"))
+	must(t, s.Sweep(t.Context(), now.AddDate(10, 0, 0)))
+	wantMarks(t, s, "alice", mark)
+	wantMarks(t, s, "bob")
+	if got, err := s.RecentRoles(t.Context(), "corp", "alice"); err != nil || len(got) > 0 {
+		t.Errorf("roles of a namesake: %v, %v", got, err)
+	}
+}
+
+func listSessions(t *testing.T, fresh Fresh) {
+	s := one(t, fresh)
+	first, second, bob := sessionRow("s1"), sessionRow("s2"), sessionRow("s3")
+	second.Seen = now.Add(time.Minute)
+	bob.Subject, bob.Seen = "bob", now.Add(time.Second)
+	for i, row := range []session.Row{first, second, bob} {
+		must(t, s.PutSession(t.Context(), key(fmt.Sprint(i)), row))
+	}
+	for _, c := range []struct {
+		provider, subject string
+		limit             int
+		want              []session.Row
+	}{
+		{"corp", "alice", 10, []session.Row{second, first}},
+		{"corp", "alice", 1, []session.Row{second}},
+		{"corp", "", 10, nil},
+		{"", "", 10, []session.Row{second, bob, first}},
+		{"", "", 2, []session.Row{second, bob}},
+	} {
+		got, err := s.SessionsOf(t.Context(), c.provider, c.subject, c.limit)
+		must(t, err)
+		if diff := godiff.Diff(c.want, got); diff != "" {
+			t.Errorf("%s=%s, %d (-want +got):\n%s", c.provider, c.subject, c.limit, diff)
+		}
+	}
+}
+
+func listFamilies(t *testing.T, fresh Fresh) {
+	s := one(t, fresh)
+	must(t, s.PutSession(t.Context(), key("t1"), sessionRow("s1")))
+	own, loose, ended := familyRow("f1", "s1"), familyRow("f2", ""), familyRow("f3", "")
+	own.Expires = now.Add(time.Hour)
+	bob := familyRow("f4", "")
+	bob.Subject, bob.Expires = "bob", now.Add(time.Minute)
+	for _, row := range []session.Row{own, loose, ended, bob} {
+		must(t, s.PutFamily(t.Context(), row, pair(row.ID)))
+	}
+	must(t, s.EndFamily(t.Context(), "f3"))
+	for subject, want := range map[string][]session.Row{"alice": {loose, own}, "bob": {bob}, "carol": nil} {
+		got, err := s.FamiliesOf(t.Context(), "corp", subject, 10)
+		must(t, err)
+		if diff := godiff.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", subject, diff)
+		}
+	}
+	all, err := s.FamiliesOf(t.Context(), "", "", 2)
+	must(t, err)
+	if diff := godiff.Diff([]session.Row{loose, own}, all); diff != "" {
+		t.Errorf("all, at most two (-want +got):\n%s", diff)
+	}
+	must(t, s.EndSession(t.Context(), "s1"))
+	if got, err := s.FamiliesOf(t.Context(), "corp", "alice", 10); err != nil || len(got) != 1 {
+		t.Errorf("after the end of its session: %+v, %v", got, err)
+	}
+}
