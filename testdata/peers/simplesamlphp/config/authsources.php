@@ -20,5 +20,11 @@ $config = [
             'mail' => ['carol@example.org'],
             'displayName' => ['Carol'],
         ],
+        'dave:dave-pw' => [                                        // as Entra ID sends somebody with too many groups
+            'uid' => ['dave'],
+            'mail' => ['dave@example.org'],
+            'displayName' => ['Dave'],
+            'http://schemas.microsoft.com/claims/groups.link' => ['https://graph.windows.net/TENANT/users/DAVE/getMemberObjects'],
+        ],
     ],
 ];
