@@ -1,0 +1,55 @@
+package assemble
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/rolecall/rolecall/config"
+	"github.com/rolecall/rolecall/idp"
+	"github.com/rolecall/rolecall/idp/saml"
+)
+
+// SAMLVerdict judges a document as the ACS of one configured provider would: with
+// its metadata_file, its keys and what it allows. It opens no store and no
+// connection, and makes no session. The error is about the configuration, never
+// about the document; warnings are what `check` would say at that time.
+func SAMLVerdict(options Options, name string, document []byte, how saml.Inspection) (v saml.Verdict, warnings config.Faults, err error) {
+	section, err := samlSection(options.Config, name)
+	if err != nil {
+		return v, nil, err
+	}
+	section.SignRequests = false // nothing is sent
+	client, err := newFetch(options.Config, section)
+	if err != nil {
+		return v, nil, err
+	}
+	p, err := saml.New(saml.Config{Provider: section, URL: serverURL(options.Config), Fetch: client, Now: options.Now, Log: options.Log})
+	if err != nil {
+		return v, nil, err
+	}
+	v, err = p.Inspect(document, how)
+	if errors.Is(err, idp.ErrUnavailable) {
+		err = fmt.Errorf("provider %q has metadata_url, and inspection opens no connection: save that document and name it as metadata_file", name)
+	}
+	return v, p.Warnings(), err
+}
+
+// samlSection finds the section of a SAML provider.
+func samlSection(c *config.Config, name string) (config.Provider, error) {
+	var known []string
+	for _, p := range c.Providers {
+		switch {
+		case p.Type.Value == "saml" && p.Name.Value == name:
+			return p, nil
+		case p.Name.Value == name:
+			return p, fmt.Errorf("provider %q is of type %s and not saml", name, p.Type.Value)
+		case p.Type.Value == "saml":
+			known = append(known, p.Name.Value)
+		}
+	}
+	if len(known) == 0 {
+		return config.Provider{}, fmt.Errorf("there is no provider %q, and none of type saml", name)
+	}
+	return config.Provider{}, fmt.Errorf("there is no provider %q; those of type saml are %s", name, strings.Join(known, ", "))
+}
