@@ -171,7 +171,7 @@ func (c *Client) Login(ctx context.Context, fresh bool, announce func(address st
 	if err != nil {
 		return err
 	}
-	callback, err := listenForCallback(s.Issuer)
+	callback, err := listenForCallback(ctx, s.Issuer)
 	if err != nil {
 		return err
 	}

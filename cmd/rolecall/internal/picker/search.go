@@ -13,7 +13,7 @@ func Search(query string, items []Item) []int {
 	type hit struct{ index, score int }
 	var hits []hit
 	for i, item := range items {
-		text := []rune(strings.ToLower(item.Name + " " + item.Note))
+		text := []rune(item.Name + " " + item.Note)
 		total, all := 0, true
 		for _, w := range words {
 			s, ok := score([]rune(w), text)
@@ -31,45 +31,62 @@ func Search(query string, items []Item) []int {
 	return found
 }
 
-// score rates how well a word's letters stand in a text: letters side by side and
-// at the start of a part count most. It tries every place of the first letter.
+// What a letter is worth: at the start of a part, right behind the one before,
+// anywhere else. Each letter that is skipped costs one, up to maxGap.
+const (
+	atStart, inRow, anywhere = 8, 7, 1
+	maxGap                   = 4
+	impossible               = -1 << 20
+)
+
+// score rates how well a word's letters stand in a text, over all ways to place
+// them: best[j] is the best for the letters so far with the last of them at j.
 func score(word, text []rune) (int, bool) {
-	best, found := 0, false
-	for start := range text {
-		if text[start] != word[0] {
-			continue
-		}
-		s, ok := scoreFrom(word, text, start)
-		if !ok {
-			break // later starts have even less text
-		}
-		if !found || s > best {
-			best, found = s, true
+	best := make([]int, len(text))
+	for j := range text {
+		best[j] = impossible
+		if unicode.ToLower(text[j]) == word[0] {
+			best[j] = worth(text, j) - min(j/8, 3)
 		}
 	}
-	return best, found
+	next := make([]int, len(text))
+	for _, letter := range word[1:] {
+		far := impossible // the best of all that lie maxGap or more back
+		for j := range text {
+			if j > maxGap {
+				far = max(far, best[j-1-maxGap])
+			}
+			next[j] = impossible
+			if unicode.ToLower(text[j]) != letter {
+				continue
+			}
+			from := far - maxGap
+			for gap := 1; gap < maxGap && gap < j; gap++ {
+				from = max(from, best[j-1-gap]-gap)
+			}
+			next[j] = from + worth(text, j)
+			if j > 0 {
+				next[j] = max(next[j], best[j-1]+max(inRow, worth(text, j)))
+			}
+		}
+		best, next = next, best
+	}
+	if len(best) == 0 {
+		return 0, false
+	}
+	top := slices.Max(best)
+	return top, top > impossible/2
 }
 
-func scoreFrom(word, text []rune, start int) (int, bool) {
-	total, at, last := 0, start, start-1
-	for i, letter := range word {
-		for at < len(text) && text[at] != letter {
-			at++
-		}
-		if at == len(text) {
-			return 0, false
-		}
-		switch {
-		case i > 0 && at == last+1:
-			total += 8
-		case at == 0 || !unicode.IsLetter(text[at-1]) && !unicode.IsDigit(text[at-1]):
-			total += 6
-		default:
-			total++
-		}
-		total -= min(at-last-1, 4)
-		last = at
-		at++
+// worth of a letter for itself: parts start behind a sign and at a capital.
+func worth(text []rune, j int) int {
+	if j == 0 {
+		return atStart
 	}
-	return total - min(start/8, 4), true
+	before := text[j-1]
+	word := unicode.IsLetter(before) || unicode.IsDigit(before)
+	if !word || unicode.IsUpper(text[j]) && !unicode.IsUpper(before) {
+		return atStart
+	}
+	return anywhere
 }
