@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,7 +57,7 @@ func (c *clock) advance(d time.Duration) {
 type provider struct {
 	login idp.Login
 	err   error
-	asked int
+	asked atomic.Int32
 }
 
 func (p *provider) Begin(_ context.Context, want idp.Want) (idp.Redirect, []byte, error) {
@@ -64,11 +65,33 @@ func (p *provider) Begin(_ context.Context, want idp.Want) (idp.Redirect, []byte
 }
 
 func (p *provider) Finish(_ context.Context, pending []byte, _ idp.Answer) (idp.Login, error) {
-	p.asked++
+	p.asked.Add(1)
 	if string(pending) != "pending" {
 		return idp.Login{}, errors.New("not my pending sign-in")
 	}
 	return p.login, p.err
+}
+
+// verifier knows tokens by their text.
+type verifier struct {
+	issuer string
+	logins map[string]idp.Login
+	err    error
+	asked  atomic.Int64
+}
+
+func (v *verifier) Verify(_ context.Context, raw string) (idp.Login, error) {
+	v.asked.Add(1)
+	if !strings.HasPrefix(raw, v.issuer+".") {
+		return idp.Login{}, idp.ErrNotMine
+	}
+	if login, ok := v.logins[raw]; ok {
+		return login, nil
+	}
+	if v.err != nil {
+		return idp.Login{}, v.err
+	}
+	return idp.Login{}, idp.Reject("expired", "the token expired long ago")
 }
 
 // switchable fails the record at a test's word.
@@ -100,6 +123,7 @@ type bench struct {
 	*broker.Broker
 	clock    *clock
 	provider *provider
+	ci, once *verifier
 	record   *switchable
 	tally    *audit.Tally
 	file     string
@@ -126,6 +150,8 @@ server: {url: "https://sso.example.com"}
 providers:
   - {name: corp, type: saml, metadata_url: "https://idp.example.com/metadata"}
   - {name: other, type: saml, metadata_url: "https://idp2.example.com/metadata"}
+  - {name: ci, type: oidc, issuer: "https://ci.example.com", client_id: rolecall}
+  - {name: once, type: oidc, issuer: "https://once.example.com", client_id: rolecall}
 accounts:
   - {id: "111122223333", name: production}
 grants:
@@ -133,6 +159,8 @@ grants:
   - {name: bounded, providers: [corp], groups: [platform], role: production/Bounded, policy_arns: ["arn:aws:iam::aws:policy/ReadOnlyAccess"]}
   - {name: mfa, providers: [corp], groups: [platform], role: production/Vault, require: {mfa: true}}
   - {name: programs, providers: [corp], groups: [platform], role: production/Program, console: false}
+  - {name: build, providers: [ci, once], groups: [build], role: production/Program, duration: 1h}
+  - {name: not-by-exchange, providers: [ci], groups: [build], role: production/Admin, when: 'request.via != "exchange"'}
   - {name: missing, providers: [corp], groups: [platform], role: production/Missing}
 `
 
@@ -164,6 +192,7 @@ func newBench(t *testing.T) *bench {
 	b.calls = &counter{next: newSTS(t, address, key)}
 	b.sessions = session.NewSessions(session.Config{Store: store, Now: b.clock.Now})
 	b.provider = &provider{login: b.login("alice", "platform")}
+	b.ci, b.once = &verifier{issuer: "ci", logins: map[string]idp.Login{}}, &verifier{issuer: "once", logins: map[string]idp.Login{}}
 	federation, err := console.New(console.Config{Endpoint: address, Issuer: "https://sso.example.com"})
 	if err != nil {
 		t.Fatal(err)
@@ -172,6 +201,8 @@ func newBench(t *testing.T) *bench {
 		Providers: []broker.Provider{
 			{ProviderInfo: broker.ProviderInfo{Name: "corp", Type: "saml"}, Redirector: b.provider},
 			{ProviderInfo: broker.ProviderInfo{Name: "other", Type: "saml"}, Redirector: b.provider},
+			{ProviderInfo: broker.ProviderInfo{Name: "ci", Type: "oidc"}, Verifier: b.ci},
+			{ProviderInfo: broker.ProviderInfo{Name: "once", Type: "oidc"}, Verifier: b.once, OneTime: true},
 		},
 		Policy: compiled, Vendor: vend.NewCache(b.calls, vend.CacheConfig{Now: b.clock.Now}), Federation: federation,
 		Sessions: b.sessions, Replay: replay.New(replay.Config{Store: store, Now: b.clock.Now}),

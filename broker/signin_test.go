@@ -49,7 +49,7 @@ func TestAPendingSignInIsTakenOnceByItsBrowser(t *testing.T) {
 	refused(t, err, broker.InvalidRequest, "no_pending_signin")
 	_, err = b.finish(t.Context(), session.NewHandle(), browser)
 	refused(t, err, broker.InvalidRequest, "no_pending_signin")
-	if b.provider.asked != 0 {
+	if b.provider.asked.Load() != 0 {
 		t.Error("the provider parsed an answer that nobody waited for")
 	}
 	if _, err = b.finish(t.Context(), handle, browser); err != nil {
@@ -99,7 +99,7 @@ func TestAnAnswerOfAnotherProviderIsRefused(t *testing.T) {
 	}
 	_, err := b.SignIn(t.Context(), broker.SignInRequest{Origin: origin, Provider: "corp", Type: "oidc", Browser: browser, Answer: answer})
 	refused(t, err, broker.InvalidRequest, "unknown_provider")
-	if b.provider.asked != 0 {
+	if b.provider.asked.Load() != 0 {
 		t.Error("a provider saw another one's answer")
 	}
 }
