@@ -23,6 +23,8 @@ type caller struct {
 	username           string // of a user
 	tags               []iam.Tag
 	session            *session // nil for a user
+	user               *user    // of a federated user
+	federated          string   // the provider's ARN, of whoever comes with a proof instead of a signature
 }
 
 func (c caller) root() string { return "arn:" + c.partition + ":iam::" + c.account + ":root" }
@@ -59,6 +61,12 @@ func (a *AWS) caller(key string) (caller, bool) {
 	if !ok {
 		return caller{}, false
 	}
+	if s.user != nil {
+		return caller{
+			partition: s.user.partition, account: s.user.account, arn: s.AssumedRoleARN, principal: s.AssumedRoleARN,
+			userID: s.user.account + ":" + s.name, tags: overlay(s.user.Tags, s.tags), session: s, user: s.user,
+		}, true
+	}
 	return caller{
 		partition: s.role.ARN.Partition, account: s.role.ARN.Account, arn: s.AssumedRoleARN, principal: s.role.ARN.String(),
 		id: s.role.id, userID: s.role.id + ":" + s.name, tags: overlay(s.role.Tags, s.tags), session: s,
@@ -89,10 +97,6 @@ func tagValue(tags []iam.Tag, key string) (string, bool) {
 func (a *AWS) contextKeys(r *http.Request, region string, who caller, op stswire.AssumeRole, sourceIdentity string) keys {
 	now := a.now().UTC()
 	k := keys{
-		"aws:principalarn":       {who.principal},
-		"aws:principalaccount":   {who.account},
-		"aws:principaltype":      {"User"},
-		"aws:userid":             {who.userID},
 		"aws:currenttime":        {now.Format(time.RFC3339)},
 		"aws:epochtime":          {strconv.FormatInt(now.Unix(), 10)},
 		"aws:securetransport":    {strconv.FormatBool(r.TLS != nil)},
@@ -105,6 +109,13 @@ func (a *AWS) contextKeys(r *http.Request, region string, who caller, op stswire
 			k[key] = []string{value}
 		}
 	}
+	if who.federated == "" {
+		set("aws:principalarn", who.principal)
+		set("aws:principalaccount", who.account)
+		set("aws:principaltype", "User")
+	}
+	set("aws:userid", who.userID)
+	set("aws:federatedprovider", who.federated)
 	set("sts:externalid", op.ExternalID)
 	set("sts:sourceidentity", sourceIdentity)
 	set("aws:username", who.username)

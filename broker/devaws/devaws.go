@@ -3,7 +3,8 @@
 // durations; and the console's federation endpoint with a page that shows who
 // signed in. Stock AWS SDKs and the CLI talk to it by an endpoint override.
 //
-//	POST /, GET /?Action=...                STS: AssumeRole, GetCallerIdentity
+//	POST /, GET /?Action=...                STS: AssumeRole, AssumeRoleWithWebIdentity, AssumeRoleWithSAML,
+//	                                        GetFederationToken, GetCallerIdentity
 //	     /federation?Action=getSigninToken  credentials -> a sign-in token, once, 15 min
 //	GET  /federation?Action=login           sign-in token -> cookie, 303 to the console
 //	GET  /console/...                       who is signed in
@@ -56,8 +57,13 @@ type Config struct {
 	Accounts []Account
 	Roles    []Role
 	Users    []User
-	Now      func() time.Time // time.Now where nil
-	Log      *slog.Logger     // silent where nil
+	// OIDCProviders and SAMLProviders are whom roles may trust beside principals.
+	OIDCProviders []OIDCProvider
+	SAMLProviders []SAMLProvider
+	// Fetch gets the keys of OIDC providers; nil is a client that knows no proxy.
+	Fetch *http.Client
+	Now   func() time.Time // time.Now where nil
+	Log   *slog.Logger     // silent where nil
 }
 
 // AWS is the stand-in; it is an http.Handler.
@@ -65,7 +71,10 @@ type AWS struct {
 	origin   *url.URL
 	accounts map[string]Account
 	roles    map[iam.RoleARN]*role
-	users    map[string]*user // by access key
+	users    map[string]*user         // by access key
+	oidc     map[string]*oidcProvider // by ARN
+	samlIdPs map[string]*samlProvider // by ARN
+	fetch    *http.Client
 	verifier stswire.Verifier
 	sessions *sessions
 	signins  *signins
@@ -90,7 +99,7 @@ type user struct {
 func New(cfg Config) (*AWS, error) {
 	a := &AWS{
 		accounts: map[string]Account{}, roles: map[iam.RoleARN]*role{}, users: map[string]*user{},
-		now: cfg.Now, log: cfg.Log,
+		oidc: map[string]*oidcProvider{}, samlIdPs: map[string]*samlProvider{}, fetch: cfg.Fetch, now: cfg.Now, log: cfg.Log,
 	}
 	if a.now == nil {
 		a.now = time.Now
@@ -103,6 +112,9 @@ func New(cfg Config) (*AWS, error) {
 		return nil, fmt.Errorf("devaws: URL %q: want an origin like http://127.0.0.1:8401", cfg.URL)
 	}
 	a.origin = origin
+	if a.fetch == nil {
+		a.fetch = &http.Client{Transport: &http.Transport{}, Timeout: fetchTimeout}
+	}
 	var faults []error
 	for _, account := range cfg.Accounts {
 		if !iam.ValidAccountID(account.ID) {
@@ -115,6 +127,12 @@ func New(cfg Config) (*AWS, error) {
 	}
 	for _, u := range cfg.Users {
 		faults = append(faults, a.addUser(u))
+	}
+	for _, p := range cfg.OIDCProviders {
+		faults = append(faults, a.addOIDC(p))
+	}
+	for _, p := range cfg.SAMLProviders {
+		faults = append(faults, a.addSAML(p))
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("devaws: %w", err)

@@ -227,8 +227,8 @@ func TestOperationsThatDoNotExistHereAreInvalidActions(t *testing.T) {
 	c := start(t, nil)
 	_, err := c.broker().GetSessionToken(t.Context(), nil)
 	refusedWith(t, err, "InvalidAction", "Could not find operation GetSessionToken for version 2011-06-15")
-	_, err = c.broker().GetFederationToken(t.Context(), &sts.GetFederationTokenInput{Name: aws.String("bob")})
-	refusedWith(t, err, "InvalidAction", "GetFederationToken")
+	_, err = c.broker().GetAccessKeyInfo(t.Context(), &sts.GetAccessKeyInfoInput{AccessKeyId: aws.String(brokerKey)})
+	refusedWith(t, err, "InvalidAction", "GetAccessKeyInfo")
 }
 
 func TestPresignedGetCallerIdentityWorksAndEndsAfterFifteenMinutes(t *testing.T) {

@@ -131,8 +131,8 @@ func (a *AWS) getSigninToken(w http.ResponseWriter, r *http.Request) {
 			a.refuse(w, r, "SessionDuration is not 900 to 43200")
 			return
 		}
-		if s.chained {
-			a.refuse(w, r, "SessionDuration with credentials of a chained role")
+		if s.chained || s.user != nil {
+			a.refuse(w, r, "SessionDuration with credentials of a chained role or a federated user")
 			return
 		}
 	}

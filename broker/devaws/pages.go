@@ -103,11 +103,16 @@ func (a *AWS) console(w http.ResponseWriter, r *http.Request) {
 	s := found.session
 	page := consolePage{
 		Service: "home", Region: r.URL.Query().Get("region"),
-		Account: a.accounts[s.AccountID], Role: s.role.ARN.String(), RoleName: s.role.ARN.Name,
+		Account:     a.accounts[s.AccountID],
 		SessionName: s.name, ARN: s.AssumedRoleARN, SourceIdentity: s.sourceIdentity,
 		Expires: found.expires.UTC().Format("2 January 2006, 15:04:05 UTC"), ISO: found.expires.UTC().Format(time.RFC3339),
 		Left:   found.expires.Sub(a.now()).Truncate(time.Second).String(),
 		Issuer: found.issuer, IssuerSay: hostOf(found.issuer),
+	}
+	if s.role != nil {
+		page.Role, page.RoleName = s.role.ARN.String(), s.role.ARN.Name
+	} else {
+		page.Role, page.RoleName = s.AssumedRoleARN, "federated user"
 	}
 	service, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/console"), "/"), "/")
 	if slug.MatchString(service) && service != "console" {

@@ -16,10 +16,12 @@ import (
 // that expire first are forgotten first, and are then unknown, not expired.
 const maxSessions = 4096
 
-// session is a role session: what AssumeRole made.
+// session is what temporary credentials stand for: a session of a role, or a
+// federated user of GetFederationToken.
 type session struct {
 	iam.Credentials
-	role           *role
+	role           *role // nil for a federated user
+	user           *user // whose federated user it is
 	name           string
 	sourceIdentity string
 	tags           []iam.Tag
@@ -63,14 +65,14 @@ func (s *sessions) put(made *session) {
 }
 
 // newCredentials are random; they mean something only to this process.
-func newCredentials(r *role, name string, expires time.Time) iam.Credentials {
+func newCredentials(arn, account string, expires time.Time) iam.Credentials {
 	return iam.Credentials{
 		AccessKeyID:     "ASIA" + base32.StdEncoding.EncodeToString(random(10)),
 		SecretAccessKey: secret.New(base64.StdEncoding.EncodeToString(random(30))),
 		SessionToken:    secret.New(base64.StdEncoding.EncodeToString(random(240))),
 		Expires:         expires,
-		AssumedRoleARN:  r.ARN.AssumedRole(name),
-		AccountID:       r.ARN.Account,
+		AssumedRoleARN:  arn,
+		AccountID:       account,
 	}
 }
 

@@ -54,7 +54,8 @@ func TestSigninTokensAreBoundedAndTheOldGo(t *testing.T) {
 func TestCredentialsAreAsSTSShapesThem(t *testing.T) {
 	t.Parallel()
 	r := &role{Role: Role{ARN: iam.RoleARN{Partition: "aws", Account: "111122223333", Path: "/a/", Name: "Admin"}}}
-	one, two := newCredentials(r, "alice", time.Time{}), newCredentials(r, "alice", time.Time{})
+	arn := r.ARN.AssumedRole("alice")
+	one, two := newCredentials(arn, r.ARN.Account, time.Time{}), newCredentials(arn, r.ARN.Account, time.Time{})
 	if len(one.AccessKeyID) != 20 || len(one.SecretAccessKey.Reveal()) != 40 || len(one.SessionToken.Reveal()) < 256 {
 		t.Errorf("%d %d %d", len(one.AccessKeyID), len(one.SecretAccessKey.Reveal()), len(one.SessionToken.Reveal()))
 	}

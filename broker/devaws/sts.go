@@ -3,6 +3,7 @@ package devaws
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -38,10 +39,22 @@ func (a *AWS) answer(r *http.Request) (stswire.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := call.Action == "AssumeRole" || call.Action == "GetCallerIdentity"
-	if !known || call.Version != stsVersion {
+	if call.Version != stsVersion {
 		return nil, stswire.InvalidAction(call)
 	}
+	switch call.Action {
+	case "AssumeRoleWithWebIdentity":
+		return a.webIdentity(r, call)
+	case "AssumeRoleWithSAML":
+		return a.saml(r, call)
+	case "AssumeRole", "GetCallerIdentity", "GetFederationToken":
+		return a.signed(r, call)
+	}
+	return nil, stswire.InvalidAction(call)
+}
+
+// signed answers the operations whose caller is known by a signature.
+func (a *AWS) signed(r *http.Request, call *stswire.Call) (stswire.Answer, error) {
 	signed, err := a.verifier.Verify(r, call.Body)
 	if err != nil {
 		return nil, err
@@ -50,8 +63,11 @@ func (a *AWS) answer(r *http.Request) (stswire.Answer, error) {
 	if !ok { // forgotten between the two
 		return nil, stswire.Fail("InvalidClientTokenId", "The security token included in the request is invalid.")
 	}
-	if call.Action == "GetCallerIdentity" {
+	switch call.Action {
+	case "GetCallerIdentity":
 		return stswire.CallerIdentity{ARN: who.arn, UserID: who.userID, Account: who.account}, nil
+	case "GetFederationToken":
+		return a.federationToken(who, call)
 	}
 	op, err := call.AssumeRole()
 	if err != nil {
@@ -74,23 +90,28 @@ func (a *AWS) assumeRole(r *http.Request, region string, who caller, op stswire.
 	if op.SerialNumber != "" || op.TokenCode != "" {
 		return nil, stswire.Fail("AccessDenied", "MultiFactorAuthentication failed with invalid MFA one time pass code. ")
 	}
-	duration := time.Duration(op.DurationSeconds) * time.Second
+	return a.open(target, who, op, time.Duration(op.DurationSeconds)*time.Second)
+}
+
+// open makes the role session: the role's maximum, chaining, tags, policy, packed size.
+func (a *AWS) open(target *role, who caller, op stswire.AssumeRole, duration time.Duration) (stswire.AssumeRoleResult, error) {
+	none := stswire.AssumeRoleResult{}
 	if duration > target.MaxSessionDuration {
-		return nil, stswire.Fail("ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
+		return none, stswire.Fail("ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
 	}
 	if who.session != nil && duration > iam.MaxChainedDuration {
-		return nil, stswire.Fail("ValidationError", "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.")
+		return none, stswire.Fail("ValidationError", "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.")
 	}
 	made := &session{role: target, name: op.RoleSessionName, sourceIdentity: op.SourceIdentity, chained: who.session != nil}
 	if err := made.inherit(who.session, op); err != nil {
-		return nil, err
+		return none, err
 	}
 	packed, err := packedSize(op, made.tags)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	made.issued = a.now().UTC().Truncate(time.Second)
-	made.Credentials = newCredentials(target, op.RoleSessionName, made.issued.Add(duration))
+	made.Credentials = newCredentials(target.ARN.AssumedRole(op.RoleSessionName), target.ARN.Account, made.issued.Add(duration))
 	a.sessions.put(made)
 	return stswire.AssumeRoleResult{
 		Credentials: made.Credentials, AssumedRoleID: target.id + ":" + op.RoleSessionName,
@@ -101,7 +122,16 @@ func (a *AWS) assumeRole(r *http.Request, region string, who caller, op stswire.
 // authorize finds the role and asks its trust policy. An unknown role and a
 // refusal look the same to the caller; the log tells them apart.
 func (a *AWS) authorize(r *http.Request, region string, who caller, arn iam.RoleARN, op stswire.AssumeRole) (*role, error) {
-	actions := []string{"sts:AssumeRole"}
+	if who.user != nil { // AWS: a federated user cannot call STS
+		return nil, notAuthorized(who, "sts:AssumeRole", arn)
+	}
+	return a.trusted(r, region, who, arn, op, "sts:AssumeRole", nil)
+}
+
+// trusted asks the trust policy for an operation and what it needs beside it;
+// extra are condition keys that the proof gave.
+func (a *AWS) trusted(r *http.Request, region string, who caller, arn iam.RoleARN, op stswire.AssumeRole, action string, extra keys) (*role, error) {
+	actions := []string{action}
 	sourceIdentity, inheritsTags := op.SourceIdentity, false
 	if s := who.session; s != nil {
 		inheritsTags = len(s.transitive) > 0
@@ -119,15 +149,22 @@ func (a *AWS) authorize(r *http.Request, region string, who caller, arn iam.Role
 	why := "there is no such role"
 	if known {
 		keys := a.contextKeys(r, region, who, op, sourceIdentity)
+		maps.Copy(keys, extra)
 		refused := slices.IndexFunc(actions, func(action string) bool { return !target.trust.allows(action, who, keys) })
 		if refused < 0 {
 			return target, nil
 		}
 		why = "the trust policy does not allow " + actions[refused]
 	}
-	a.log.InfoContext(r.Context(), "AssumeRole denied", "role", arn.String(), "caller", who.arn, "reason", why)
-	return nil, stswire.Fail("AccessDenied",
-		fmt.Sprintf("User: %s is not authorized to perform: sts:AssumeRole on resource: %s", who.arn, arn))
+	a.log.InfoContext(r.Context(), strings.TrimPrefix(action, "sts:")+" denied", "role", arn.String(), "caller", who.arn, "reason", why)
+	return nil, notAuthorized(who, action, arn)
+}
+
+func notAuthorized(who caller, action string, arn iam.RoleARN) error {
+	if who.federated != "" {
+		return stswire.Fail("AccessDenied", "Not authorized to perform "+action)
+	}
+	return stswire.Fail("AccessDenied", fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s", who.arn, action, arn))
 }
 
 // inherit takes over what a session passes on through role chaining: transitive

@@ -38,6 +38,7 @@ type trust struct{ statements []statement }
 type statement struct {
 	deny       bool
 	principals []string // "*", an account id, an ARN or a unique id
+	federated  []string // ARNs of identity providers
 	actions    []string // lower case, with * and ?
 	conditions []condition
 }
@@ -152,7 +153,7 @@ func parseStatement(data json.RawMessage) (statement, error) {
 		s.actions = append(s.actions, strings.ToLower(action))
 	}
 	var err error
-	if s.principals, err = parsePrincipal(raw.Principal); err != nil {
+	if s.principals, s.federated, err = parsePrincipal(raw.Principal); err != nil {
 		return statement{}, err
 	}
 	s.conditions, err = parseConditions(raw.Condition)
@@ -161,36 +162,44 @@ func parseStatement(data json.RawMessage) (statement, error) {
 
 var principalARN = regexp.MustCompile(`^arn:(aws|aws-us-gov|aws-cn):(iam|sts)::[0-9]{12}:(root$|user/|role/|assumed-role/|federated-user/)[^*?]*$`)
 
-// parsePrincipal reads "*" or {"AWS": ..., "Federated": ..., "Service": ...}. Of
-// these, nobody who calls AssumeRole here is Federated or a Service.
-func parsePrincipal(data json.RawMessage) ([]string, error) {
+var providerARN = regexp.MustCompile(`^arn:(aws|aws-us-gov|aws-cn):iam::[0-9]{12}:(oidc-provider|saml-provider)/[^*?]+$`)
+
+// parsePrincipal reads "*" or {"AWS": ..., "Federated": ..., "Service": ...}. Nobody
+// who calls here is a Service.
+func parsePrincipal(data json.RawMessage) (principals, federated []string, err error) {
 	var all string
 	if json.Unmarshal(data, &all) == nil {
 		if all != "*" {
-			return nil, fmt.Errorf(`principal %q: want "*" or an object`, all)
+			return nil, nil, fmt.Errorf(`principal %q: want "*" or an object`, all)
 		}
-		return []string{"*"}, nil
+		return []string{"*"}, nil, nil
 	}
 	var kinds map[string]values
 	if err := json.Unmarshal(data, &kinds); err != nil || len(kinds) == 0 {
-		return nil, errors.New(`principal: want "*" or an object such as {"AWS": "arn:aws:iam::ACCOUNT:root"}`)
+		return nil, nil, errors.New(`principal: want "*" or an object such as {"AWS": "arn:aws:iam::ACCOUNT:root"}`)
 	}
-	var principals []string
 	for kind, list := range kinds {
 		switch kind {
 		case "AWS":
 			for _, p := range list {
 				if p != "*" && !iam.ValidAccountID(p) && !principalARN.MatchString(p) && !accessKeyID.MatchString(p) {
-					return nil, fmt.Errorf("principal %q: want *, an account id, or the ARN of an account's root, a user or a role, without wildcards", p)
+					return nil, nil, fmt.Errorf("principal %q: want *, an account id, or the ARN of an account's root, a user or a role, without wildcards", p)
 				}
 				principals = append(principals, p)
 			}
-		case "Federated", "Service", "CanonicalUser":
+		case "Federated":
+			for _, p := range list {
+				if strings.HasPrefix(p, "arn:") && !providerARN.MatchString(p) {
+					return nil, nil, fmt.Errorf("principal %q: want the ARN of an OIDC or SAML provider, without wildcards", p)
+				}
+				federated = append(federated, p)
+			}
+		case "Service", "CanonicalUser":
 		default:
-			return nil, fmt.Errorf("principal of kind %q: want AWS, Federated or Service", kind)
+			return nil, nil, fmt.Errorf("principal of kind %q: want AWS, Federated or Service", kind)
 		}
 	}
-	return principals, nil
+	return principals, federated, nil
 }
 
 // allows evaluates the policy for one action: a deny wins, and without an allow
@@ -214,6 +223,9 @@ func (s statement) covers(action string) bool {
 }
 
 func (s statement) names(who caller) bool {
+	if who.federated != "" {
+		return slices.Contains(s.federated, who.federated)
+	}
 	return slices.ContainsFunc(s.principals, func(p string) bool {
 		switch p {
 		case "*", who.account, who.root(), who.arn, who.principal, who.id:

@@ -37,7 +37,9 @@ type Config struct {
 	// Server is the address of the endpoints; empty is URL.
 	Server string
 	Keys   Keys
-	Now    func() time.Time
+	// AWSKeys sign tokens for AWS and nothing else; nil where there are none.
+	AWSKeys Keys
+	Now     func() time.Time
 }
 
 // Issuer publishes and signs. It is safe for concurrent use.
@@ -67,9 +69,16 @@ func (i *Issuer) Discovery(context.Context) ([]byte, error) { return i.discovery
 
 // JWKS is the JSON Web Key Set (RFC 7517) of the public keys.
 func (i *Issuer) JWKS(ctx context.Context) ([]byte, error) {
-	set, err := i.config.Keys.Public(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("public keys: %w", err)
+	var set jose.JSONWebKeySet
+	for _, keys := range []Keys{i.config.Keys, i.config.AWSKeys} {
+		if keys == nil {
+			continue
+		}
+		public, err := keys.Public(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("public keys: %w", err)
+		}
+		set.Keys = append(set.Keys, public.Keys...)
 	}
 	for _, key := range set.Keys {
 		if !key.IsPublic() {

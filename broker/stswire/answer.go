@@ -3,7 +3,6 @@ package stswire
 import (
 	"encoding/xml"
 	"net/http"
-	"time"
 
 	"github.com/rolecall/rolecall/broker/iam"
 )
@@ -13,7 +12,7 @@ const (
 	faultNamespace = "http://webservices.amazon.com/AWSFault/2005-15-09"
 )
 
-// Answer is a successful result, one of AssumeRoleResult and CallerIdentity.
+// Answer is a successful result, a Result of this package, or CallerIdentity.
 type Answer interface {
 	wire() (action string, result any)
 }
@@ -42,22 +41,7 @@ type wireCredentials struct {
 	Expiration      string
 }
 
-func (a AssumeRoleResult) wire() (string, any) {
-	c := a.Credentials
-	return "AssumeRole", struct {
-		SourceIdentity   string `xml:",omitempty"`
-		AssumedRoleUser  wireUser
-		Credentials      wireCredentials
-		PackedPolicySize int `xml:",omitempty"`
-	}{
-		SourceIdentity:  a.SourceIdentity,
-		AssumedRoleUser: wireUser{a.AssumedRoleID, c.AssumedRoleARN},
-		Credentials: wireCredentials{
-			c.AccessKeyID, c.SecretAccessKey.Reveal(), c.SessionToken.Reveal(), c.Expires.UTC().Format(time.RFC3339),
-		},
-		PackedPolicySize: a.PackedPolicySize,
-	}
-}
+func (a AssumeRoleResult) wire() (string, any) { return "AssumeRole", a.fields() }
 
 func (a CallerIdentity) wire() (string, any) {
 	return "GetCallerIdentity", struct {

@@ -68,7 +68,7 @@ func (c *Call) AssumeRole() (AssumeRole, error) {
 		TokenCode:       v.optional(c.params, "TokenCode", tokenCodeShape),
 	}
 	var err error
-	if op.DurationSeconds, err = v.seconds(c.params); err != nil {
+	if op.DurationSeconds, err = v.seconds(c.params, roleSeconds); err != nil {
 		return AssumeRole{}, err
 	}
 	if op.PolicyARNs, err = v.list(c.params, "PolicyArns", ".arn", maxPolicyARNs, arnShape); err != nil {
@@ -154,21 +154,24 @@ func (v *validation) check(value, at string, s shape) string {
 	return value
 }
 
-func (v *validation) seconds(p params) (int, error) {
+// span bounds DurationSeconds.
+type span struct{ least, most, otherwise int }
+
+func (v *validation) seconds(p params, s span) (int, error) {
 	text, ok := p["DurationSeconds"]
 	if !ok {
-		return defaultSeconds, nil
+		return s.otherwise, nil
 	}
 	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil {
 		return 0, Fail("MalformedInput", "")
 	}
 	shown := "'" + strconv.FormatInt(n, 10) + "'"
-	if least := int64(iam.MinDuration.Seconds()); n < least {
-		v.add(shown, "durationSeconds", fmt.Sprintf("Member must have value greater than or equal to %d", least))
+	if int(n) < s.least {
+		v.add(shown, "durationSeconds", fmt.Sprintf("Member must have value greater than or equal to %d", s.least))
 	}
-	if most := int64(iam.MaxDuration.Seconds()); n > most {
-		v.add(shown, "durationSeconds", fmt.Sprintf("Member must have value less than or equal to %d", most))
+	if int(n) > s.most {
+		v.add(shown, "durationSeconds", fmt.Sprintf("Member must have value less than or equal to %d", s.most))
 	}
 	return int(n), nil
 }

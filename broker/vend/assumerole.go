@@ -4,54 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 
 	"github.com/rolecall/rolecall/broker/iam"
 	"github.com/rolecall/rolecall/config/secret"
 )
 
 const (
-	defaultTimeout = 10 * time.Second
-	// An order is tried six times in all: a direct one by itself, one through a
-	// hub three times for each of its two calls.
-	tries       = 6
-	triesOfAHop = tries / 2
-	maxBackoff  = 2 * time.Second
 	// hubSessionName is what CloudTrail shows of the hub's session, which people share.
 	hubSessionName = "rolecall-hub"
 	// hubEarly renews the hub's session before it ends, as the SDK's own providers do.
 	hubEarly = 5 * time.Minute
-	// pool is how many connections to STS are kept for the next order.
-	pool = 256
 )
-
-// Config is what AssumeRole is made of.
-type Config struct {
-	// Credentials are the broker's own.
-	Credentials aws.CredentialsProvider
-	// Region of the STS endpoint.
-	Region string
-	// Endpoint is the base URL of a stand-in; "" is AWS's own of the region.
-	Endpoint string
-	// Timeout bounds one whole order, with the hub's call and retries. Default 10s.
-	Timeout time.Duration
-	// HTTP replaces the vendor's own connection pool, which knows no proxy.
-	HTTP aws.HTTPClient
-}
 
 // AssumeRole orders credentials by sts:AssumeRole, as the broker itself or from
 // a hub role's session that is neutral, untagged and shared.
 type AssumeRole struct {
 	config Config
-	direct *sts.Client
+	direct regional
 
 	mu   sync.Mutex
 	hubs map[hubKey]*hub
@@ -65,39 +39,18 @@ type hubKey struct {
 // hub is one hub role: its cached session, and a client that acts as it.
 type hub struct {
 	session *aws.CredentialsCache
-	client  *sts.Client
+	client  regional
 }
 
 // NewAssumeRole makes the vendor. It does no I/O.
 func NewAssumeRole(config Config) (*AssumeRole, error) {
-	if config.Credentials == nil || config.Region == "" {
-		return nil, errors.New("AssumeRole needs the broker's own AWS credentials and a region")
+	if config.Credentials == nil {
+		return nil, errors.New("AssumeRole needs the broker's own AWS credentials")
 	}
-	if config.Timeout <= 0 {
-		config.Timeout = defaultTimeout
+	if err := config.fill(); err != nil {
+		return nil, err
 	}
-	if config.HTTP == nil {
-		config.HTTP = awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-			t.Proxy = nil // the environment's proxy variables are not read
-			t.MaxIdleConns, t.MaxIdleConnsPerHost = pool, pool
-		})
-	}
-	a := &AssumeRole{config: config, hubs: map[hubKey]*hub{}}
-	a.direct = a.client(config.Credentials)
-	return a, nil
-}
-
-func (a *AssumeRole) client(credentials aws.CredentialsProvider) *sts.Client {
-	options := sts.Options{
-		Region: a.config.Region, Credentials: credentials, HTTPClient: a.config.HTTP,
-		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
-			o.MaxAttempts, o.MaxBackoff = tries, maxBackoff
-		}),
-	}
-	if a.config.Endpoint != "" {
-		options.BaseEndpoint = &a.config.Endpoint
-	}
-	return sts.New(options)
+	return &AssumeRole{config: config, direct: config.clients(config.Credentials), hubs: map[hubKey]*hub{}}, nil
 }
 
 // Vend implements Vendor.
@@ -113,16 +66,21 @@ func (a *AssumeRole) Vend(ctx context.Context, spec Spec) (Result, error) {
 			return Result{}, fmt.Errorf("hub role %s: %w", spec.HubRole, judge(ctx, err))
 		}
 	}
-	out, err := client.AssumeRole(bounded, input(spec), func(o *sts.Options) { o.RetryMaxAttempts = hop })
+	out, err := ask(ctx, bounded, client, hop, assumeRole(spec))
 	if err != nil {
-		err = judge(ctx, err)
 		if through != nil && errors.Is(err, ErrUnavailable) {
 			through.session.Invalidate() // its keys may be what is wrong
 		}
 		return Result{}, fmt.Errorf("assume role %s: %w", spec.Role, err)
 	}
-	credentials, err := read(out, spec)
+	credentials, err := read(out.Credentials, out.AssumedRoleUser, spec)
 	return Result{Credentials: credentials}, err
+}
+
+func assumeRole(spec Spec) operation[*sts.AssumeRoleOutput] {
+	return func(ctx context.Context, client *sts.Client, o func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
+		return client.AssumeRole(ctx, input(spec), o)
+	}
 }
 
 // input is the order as STS takes it.
@@ -138,46 +96,8 @@ func input(spec Spec) *sts.AssumeRoleInput {
 	if len(spec.TransitiveTags) > 0 {
 		in.TransitiveTagKeys = spec.TransitiveTags
 	}
-	for i := range spec.Tags {
-		in.Tags = append(in.Tags, types.Tag{Key: &spec.Tags[i].Key, Value: &spec.Tags[i].Value})
-	}
-	for i := range spec.PolicyARNs {
-		in.PolicyArns = append(in.PolicyArns, types.PolicyDescriptorType{Arn: &spec.PolicyARNs[i]})
-	}
+	in.Tags, in.PolicyArns = tagsOf(spec), policiesOf(spec)
 	return in
-}
-
-func text(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-// seconds is a duration as STS counts it; a fraction would be asked for as more
-// than the caller may have.
-func seconds(d time.Duration) *int32 {
-	if d <= 0 {
-		return nil
-	}
-	return aws.Int32(int32(min(d, iam.MaxDuration) / time.Second)) //nolint:gosec // at most 43200
-}
-
-// read takes the credentials from STS's answer, all or none.
-func read(out *sts.AssumeRoleOutput, spec Spec) (iam.Credentials, error) {
-	c := out.Credentials
-	if c == nil || aws.ToString(c.AccessKeyId) == "" || aws.ToString(c.SecretAccessKey) == "" ||
-		aws.ToString(c.SessionToken) == "" || c.Expiration == nil {
-		return iam.Credentials{}, fmt.Errorf("%w: its answer for %s holds no complete credentials", ErrUnavailable, spec.Role)
-	}
-	assumed := spec.Role.AssumedRole(spec.SessionName)
-	if out.AssumedRoleUser != nil && aws.ToString(out.AssumedRoleUser.Arn) != "" {
-		assumed = *out.AssumedRoleUser.Arn
-	}
-	return iam.Credentials{
-		AccessKeyID: *c.AccessKeyId, SecretAccessKey: secret.New(*c.SecretAccessKey), SessionToken: secret.New(*c.SessionToken),
-		Expires: *c.Expiration, AssumedRoleARN: assumed, AccountID: spec.Role.Account,
-	}, nil
 }
 
 // hub finds or makes the client of a hub role. There are as many as the
@@ -188,7 +108,7 @@ func (a *AssumeRole) hub(key hubKey) *hub {
 	h := a.hubs[key]
 	if h == nil {
 		session := aws.NewCredentialsCache(hubSession{a, key}, func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = hubEarly })
-		h = &hub{session: session, client: a.client(session)}
+		h = &hub{session: session, client: a.config.clients(session)}
 		a.hubs[key] = h
 	}
 	return h
@@ -206,11 +126,11 @@ func (h hubSession) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.a.config.Timeout)
 	defer cancel()
 	spec := Spec{Role: h.key.role, SessionName: hubSessionName, ExternalID: h.key.externalID, Duration: iam.MaxChainedDuration}
-	out, err := h.a.direct.AssumeRole(ctx, input(spec), func(o *sts.Options) { o.RetryMaxAttempts = triesOfAHop })
+	out, err := ask(ctx, ctx, h.a.direct, triesOfAHop, assumeRole(spec))
 	if err != nil {
-		return aws.Credentials{}, judge(ctx, err)
+		return aws.Credentials{}, err
 	}
-	c, err := read(out, spec)
+	c, err := read(out.Credentials, out.AssumedRoleUser, spec)
 	if err != nil {
 		return aws.Credentials{}, err
 	}

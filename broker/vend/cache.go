@@ -217,7 +217,7 @@ func keyOf(s Spec) key {
 	var room [1024]byte
 	b := room[:0]
 	for _, field := range []string{
-		s.Session, s.PolicyDigest, s.Mode, s.SessionName, s.SourceIdentity, s.Policy, s.ExternalID.Reveal(),
+		s.Session, s.PolicyDigest, s.Mode, s.SessionName, s.SourceIdentity, s.Policy, s.ExternalID.Reveal(), s.SAMLProvider,
 		s.Role.Partition, s.Role.Account, s.Role.Path, s.Role.Name,
 		s.HubRole.Partition, s.HubRole.Account, s.HubRole.Path, s.HubRole.Name,
 	} {

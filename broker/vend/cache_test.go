@@ -165,6 +165,8 @@ func TestEveryFieldOfASpecMakesAnotherKey(t *testing.T) {
 			value.Name += "x"
 		case *secret.String:
 			*value = secret.New("other")
+		case *func(context.Context) (secret.String, error):
+			continue // made from the other fields
 		default:
 			t.Fatalf("the field %s is of a type that this test does not know: add it to keyOf and here", kind.Field(i).Name)
 		}

@@ -19,6 +19,20 @@ var ownKeys = map[string]bool{
 	"IncompleteSignature": true, "RequestExpired": true, "InvalidSignatureException": true, "AuthFailure": true,
 }
 
+// idpUnreachable is how STS says that it could not fetch our keys; it may at the next try.
+const idpUnreachable = "IDPCommunicationError"
+
+// elsewhere reports whether another region may answer what this one did not.
+func elsewhere(raw, judged error) bool {
+	if refused, ok := errors.AsType[*Refused](judged); ok {
+		return refused.Code == "RegionDisabledException"
+	}
+	if api, ok := errors.AsType[smithy.APIError](raw); ok && ownKeys[api.ErrorCode()] {
+		return false
+	}
+	return errors.Is(judged, ErrUnavailable)
+}
+
 // judge sorts what the SDK reports. caller is the context that was handed in:
 // its end is the caller's own doing, every other end is STS being slow.
 func judge(caller context.Context, err error) error {
@@ -41,6 +55,9 @@ func judge(caller context.Context, err error) error {
 		if status >= http.StatusInternalServerError || status == http.StatusTooManyRequests {
 			return unavailable(err)
 		}
+	}
+	if code == idpUnreachable {
+		return unavailable(err)
 	}
 	_, throttled := retry.DefaultThrottleErrorCodes[code]
 	_, timedOut := retry.DefaultRetryableErrorCodes[code]

@@ -2,10 +2,15 @@
 // STS and caching, and no people.
 //
 //	Spec -> Cache (single flight, a key of everything that makes credentials differ)
-//	     -> AssumeRole (through a hub role where the account has one) -> STS
+//	     -> Bound (so many calls in flight, and a queue that can be read)
+//	     -> Modes -> AssumeRole       the broker's own identity, or a hub role's session
+//	              -> WebIdentity      a token of the broker's own issuer
+//	              -> SAML             an assertion that the broker signs
+//	              -> FederationToken  the keys of an IAM user
+//	     -> STS of the region, then of the fallback regions
 //
-// Each way to get credentials is a Vendor in one file; the cache is a Vendor
-// around another. A Vendor answers with credentials, a *Refused (STS said no),
+// Each way to get credentials is a Vendor in one file; cache, bound and modes are
+// Vendors around others. A Vendor answers with credentials, a *Refused (STS said no),
 // ErrUnavailable (nobody could say), or the error of the context.
 package vend
 
@@ -31,6 +36,12 @@ type Spec struct {
 	PolicyARNs     []string
 	HubRole        iam.RoleARN // zero: the role is assumed directly
 	ExternalID     secret.String
+	SAMLProvider   string // ARN of the provider that the account knows the broker as
+
+	// Proof makes the token or assertion that the modes web-identity and saml send.
+	// It is called when STS is about to be asked, and is no part of a cache's key:
+	// it says what the other fields say.
+	Proof func(ctx context.Context) (secret.String, error)
 
 	// Session and PolicyDigest are for the cache alone: credentials are shared
 	// within one identity session and under one policy, and nowhere else.
