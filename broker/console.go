@@ -7,6 +7,8 @@ import (
 
 	"github.com/rolecall/rolecall/broker/audit"
 	"github.com/rolecall/rolecall/broker/iam"
+	"github.com/rolecall/rolecall/broker/policy"
+	"github.com/rolecall/rolecall/broker/vend"
 	"github.com/rolecall/rolecall/broker/vend/console"
 	"github.com/rolecall/rolecall/config/secret"
 )
@@ -49,12 +51,23 @@ func (b *Broker) Console(ctx context.Context, origin Origin, caller Caller, orde
 		Partition: granted.Role.Partition, Account: granted.Role.Account, Role: granted.Role.Name,
 		Region: order.Region, Service: order.Service,
 	})
-	if errors.Is(err, console.ErrBadRequest) {
-		return ConsoleURL{}, Fail(InvalidRequest, "bad_console_target", "The region or service is not one of the AWS console's.").Because(err)
-	}
 	if err != nil {
-		return ConsoleURL{}, Fail(Unavailable, "federation_failed", "The AWS sign-in page did not answer as it should. Try again in a moment.").
-			Because(fmt.Errorf("federation endpoint: %w", err))
+		return ConsoleURL{}, b.consoleFailed(ctx, origin, caller, granted, spec, err)
 	}
 	return ConsoleURL{URL: address, Role: granted.Role}, nil
+}
+
+// consoleFailed records that credentials were had but no console opened, and
+// says why.
+func (b *Broker) consoleFailed(ctx context.Context, origin Origin, caller Caller, granted policy.Granted, spec vend.Spec, err error) error {
+	shown := Fail(Unavailable, "federation_failed", "The AWS sign-in page did not answer as it should. Try again in a moment.")
+	if errors.Is(err, console.ErrBadRequest) {
+		shown = Fail(InvalidRequest, "bad_console_target", "The region or service is not one of the AWS console's.")
+	}
+	event := b.orderEvent(origin, caller, "console", granted, spec)
+	event.Outcome, event.Reason, event.Detail = audit.Failed, shown.Reason, err.Error()
+	if failed := b.record(ctx, event); failed != nil {
+		return failed
+	}
+	return shown.Because(fmt.Errorf("federation endpoint: %w", err))
 }

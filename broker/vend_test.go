@@ -189,6 +189,10 @@ func TestTheConsoleOpensForRolesThatHaveOne(t *testing.T) {
 	refused(t, err, broker.AccessDenied, "no_console")
 	_, err = b.Console(t.Context(), origin, alice, broker.ConsoleOrder{Role: "production/Admin", Service: "../evil"})
 	refused(t, err, broker.InvalidRequest, "bad_console_target")
+	records := b.recorded(t, "console")
+	if last := records[len(records)-1]; last["outcome"] != "failed" || last["reason"] != "bad_console_target" {
+		t.Errorf("the last record is %v", last)
+	}
 }
 
 func TestRolesListWhatIsGrantedAndWhatIsWithheld(t *testing.T) {
