@@ -1,15 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"regexp"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -60,71 +55,6 @@ func (d *daemon) runServer(ctx context.Context, loaded *config.Config, log *slog
 		err = closed
 	}
 	return err
-}
-
-func (d *daemon) check() *cobra.Command {
-	var path string
-	c := &cobra.Command{
-		Use:   "check",
-		Short: "Judge a configuration file: every mistake as file:line, exit code 2",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			loaded, err := config.Load(path)
-			if loaded == nil {
-				return unreadable(err)
-			}
-			warnings, more := assemble.Check(assemble.Options{Config: loaded, Log: slog.New(slog.DiscardHandler), Now: d.now})
-			err = joinFaults(err, more)
-			for _, w := range warnings {
-				fmt.Fprintln(d.stderr, "warning: "+w.Error())
-			}
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(d.stdout, "%s: valid: %d providers, %d accounts, %d grants\n",
-				path, len(loaded.Providers), len(loaded.Accounts), len(loaded.Grants))
-			return nil
-		},
-	}
-	configFlag(c, &path)
-	return c
-}
-
-// joinFaults gives the mistakes that the file shows by itself together with
-// those that the constructors found, in file order. Where both judge the same
-// key of the same line, the file's own words are enough.
-func joinFaults(own, more error) error {
-	all, isFaults := errors.AsType[config.Faults](own)
-	if own != nil && !isFaults {
-		return own
-	}
-	found, isFaults := errors.AsType[config.Faults](more)
-	if more != nil && !isFaults {
-		return more
-	}
-	said := map[string]bool{}
-	for _, f := range all {
-		said[keyOf(f)] = true
-	}
-	for _, f := range found {
-		if !said[keyOf(f)] {
-			all = append(all, f)
-		}
-	}
-	slices.SortStableFunc(all, func(a, b config.Fault) int {
-		return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Message, b.Message))
-	})
-	return all.Err()
-}
-
-// section is the list that a key stands in, as config names it.
-var section = regexp.MustCompile(`^[a-z_]+\[\](\.|: )`)
-
-// keyOf is the place and key that a fault is about: "grants[].role: ..." and
-// "role: ..." are about the same.
-func keyOf(f config.Fault) string {
-	key, _, _ := strings.Cut(section.ReplaceAllString(f.Message, ""), ": ")
-	return f.Pos.String() + " " + key
 }
 
 func (d *daemon) schema() *cobra.Command {

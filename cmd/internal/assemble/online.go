@@ -1,0 +1,93 @@
+package assemble
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/config"
+	"github.com/rolecall/rolecall/idp"
+)
+
+// expirySoon is when a certificate that runs out becomes a warning.
+const expirySoon = 30 * 24 * time.Hour
+
+// Online is what a provider answered when it was asked.
+type Online struct {
+	Provider string
+	// Says are facts for the operator, a line each.
+	Says []string
+	// Warnings are facts that need a hand soon.
+	Warnings config.Faults
+	// Err says that the provider could not be used now.
+	Err error
+}
+
+// CheckOnline asks every provider of a valid configuration for what a sign-in
+// would need of it: metadata and certificates, or discovery.
+func CheckOnline(ctx context.Context, options Options) ([]Online, error) {
+	g, err := newGeneration(options, throwawayKeys)
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]Online, 0, len(g.providers))
+	for i, p := range g.providers {
+		at := options.Config.Providers[i].Pos
+		answer := Online{Provider: p.Name}
+		within, cancel := context.WithTimeout(ctx, 15*time.Second)
+		if source, ok := p.Redirector.(certificates); ok {
+			answer.ask(within, source, at, options.Now())
+		} else {
+			answer.begin(within, p)
+		}
+		cancel()
+		answers = append(answers, answer)
+	}
+	return answers, nil
+}
+
+// certificates is a provider whose answers are signed with certificates.
+type certificates interface {
+	Certificates(ctx context.Context) ([]*x509.Certificate, error)
+}
+
+func (o *Online) ask(ctx context.Context, source certificates, at config.Pos, now time.Time) {
+	found, err := source.Certificates(ctx)
+	if err != nil {
+		o.Err = err
+		return
+	}
+	for _, c := range found {
+		left := c.NotAfter.Sub(now)
+		days := int(left.Hours() / 24)
+		line := fmt.Sprintf("signing certificate %q runs out on %s, in %d days", c.Subject, c.NotAfter.UTC().Format(time.DateOnly), days)
+		switch {
+		case left <= 0:
+			o.Warnings.Add(at, "provider %q: signing certificate %q ran out on %s; it still counts because it is pinned by the metadata", o.Provider, c.Subject, c.NotAfter.UTC().Format(time.DateOnly))
+		case left < expirySoon:
+			o.Warnings.Add(at, "provider %q: %s", o.Provider, line)
+		default:
+			o.Says = append(o.Says, line)
+		}
+	}
+}
+
+// begin starts a sign-in that nobody will finish: it needs discovery to answer.
+func (o *Online) begin(ctx context.Context, p broker.Provider) {
+	if _, _, err := p.Redirector.Begin(ctx, idp.Want{Handle: "check"}); err != nil {
+		o.Err = err
+		return
+	}
+	o.Says = append(o.Says, "answers, and its discovery document fits")
+}
+
+// throwawayKeys sign for as long as the check lasts.
+func throwawayKeys() ([]crypto.Signer, error) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	return []crypto.Signer{key}, err
+}
