@@ -24,6 +24,13 @@ type Provider struct {
 	Redirector idp.Redirector
 	// Metadata gives the service provider metadata of a SAML provider; nil for others.
 	Metadata func() ([]byte, error)
+	// Unsolicited lets the provider send somebody whom nobody here asked for; they
+	// confirm on a page of ours before they are signed in.
+	Unsolicited bool
+	// Verifier judges evidence that programs bring to Exchange; nil takes none.
+	Verifier idp.TokenVerifier
+	// OneTime lets each piece of that evidence count once only.
+	OneTime bool
 }
 
 // ProviderInfo is what the sign-in page shows of a provider.

@@ -5,6 +5,7 @@
 //	Roles           roles.go     what policy lets the caller have
 //	Vend            vend.go      a granted role becomes credentials
 //	Console         console.go   a granted role becomes a console address
+//	Exchange        exchange.go  a token that a program brings becomes credentials; Admit makes it a Caller
 //	Explain         explain.go   the same decision, printed
 //	SignOut         signout.go   a session ends
 //

@@ -159,16 +159,19 @@ grants:
   - {name: bounded, providers: [corp], groups: [platform], role: production/Bounded, policy_arns: ["arn:aws:iam::aws:policy/ReadOnlyAccess"]}
   - {name: mfa, providers: [corp], groups: [platform], role: production/Vault, require: {mfa: true}}
   - {name: programs, providers: [corp], groups: [platform], role: production/Program, console: false}
-  - {name: build, providers: [ci, once], groups: [build], role: production/Program, duration: 1h}
-  - {name: not-by-exchange, providers: [ci], groups: [build], role: production/Admin, when: 'request.via != "exchange"'}
   - {name: missing, providers: [corp], groups: [platform], role: production/Missing}
 `
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
+	return newBenchOf(t, yaml)
+}
+
+func newBenchOf(t *testing.T, text string) *bench {
+	t.Helper()
 	b := &bench{clock: &clock{now: time.Now().Truncate(time.Second)}, file: filepath.Join(t.TempDir(), "audit.jsonl")}
 	log := slog.New(slog.DiscardHandler)
-	c, err := config.Parse("rolecall.yaml", []byte(yaml), nil)
+	c, err := config.Parse("rolecall.yaml", []byte(text), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -161,7 +161,7 @@ func (b *Broker) duration(asked string, granted policy.Granted, caller Caller) (
 // credentialsEnd is the instant that no credentials of the caller may pass; zero is none.
 func (b *Broker) credentialsEnd(caller Caller) time.Time {
 	end := caller.ProviderEnd
-	if !b.cfg.OutliveSession && (end.IsZero() || caller.NotAfter.Before(end)) {
+	if !b.cfg.OutliveSession && !caller.NotAfter.IsZero() && (end.IsZero() || caller.NotAfter.Before(end)) {
 		end = caller.NotAfter
 	}
 	return end

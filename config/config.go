@@ -143,7 +143,7 @@ type Provider struct {
 	SPEntityID   Text       `yaml:"sp_entity_id" for:"saml" doc:"Our entityID. Default: URL/saml/NAME/metadata."`
 	ACSURL       Text       `yaml:"acs_url" for:"saml" doc:"Where assertions are posted. Default: URL/saml/NAME/acs."`
 	IDPInitiated bool       `yaml:"idp_initiated" for:"saml" doc:"Accept unsolicited responses after a confirmation page."`
-	Exchange     bool       `yaml:"exchange" later:"token exchange" for:"saml" doc:"Accept assertions at /oauth2/token."`
+	Exchange     bool       `yaml:"exchange" for:"saml" doc:"Accept assertions at /oauth2/token."`
 	Encryption   Encryption `yaml:"encryption" for:"saml" doc:"Our key for encrypted assertions."`
 	SignRequests bool       `yaml:"sign_requests" for:"saml" doc:"Sign AuthnRequests."`
 	Allow        []Text     `yaml:"allow" enum:"idp-initiated,cbc,no-destination-on-signed-response,stale-issue-instant" for:"saml" doc:"Weaknesses of the provider to accept; see docs/providers/saml.md."`
@@ -154,11 +154,11 @@ type Provider struct {
 	ClientSecret  secret.String `yaml:"client_secret" for:"oidc" doc:"Our client secret; none is a public client with PKCE."`
 	Scopes        []string      `yaml:"scopes" for:"oidc" doc:"Further scopes beside openid, profile and email."`
 	Algorithms    []Text        `yaml:"algorithms" enum:"RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512,EdDSA" default:"RS256,ES256" for:"oidc" doc:"Signature algorithms of ID tokens."`
-	Audiences     []string      `yaml:"audiences" later:"token exchange" for:"oidc" doc:"Further audiences accepted in token exchange."`
+	Audiences     []string      `yaml:"audiences" for:"oidc" doc:"Further audiences accepted in token exchange."`
 	Require       Text          `yaml:"require" for:"oidc" doc:"A CEL condition over claims."`
 	JWKSFile      Text          `yaml:"jwks_file" path:"true" for:"oidc" doc:"Keys as a file, for a provider whose address cannot be reached."`
 	JWKSMaxAge    time.Duration `yaml:"jwks_max_age" default:"10m" for:"oidc" doc:"Longest use of fetched keys."`
-	OneTimeTokens bool          `yaml:"one_time_tokens" later:"token exchange" for:"oidc" doc:"Accept each token once only in token exchange."`
+	OneTimeTokens bool          `yaml:"one_time_tokens" for:"oidc" doc:"Accept each token once only in token exchange."`
 }
 
 // From names the attribute (SAML) or claim (OpenID Connect) that a value is read from.

@@ -122,6 +122,13 @@ type Redirector interface {
 	Finish(ctx context.Context, pending []byte, answer Answer) (Login, error)
 }
 
+// TokenVerifier judges evidence that a program brings itself, without a browser: a
+// JWT, a SAML assertion. Evidence of another issuer is ErrNotMine, found before
+// anything is fetched or verified.
+type TokenVerifier interface {
+	Verify(ctx context.Context, raw string) (Login, error)
+}
+
 // HandleOf reads the handle (RelayState or state) from an answer, so that the
 // pending sign-in can be found before anything is parsed.
 func HandleOf(a Answer) string {

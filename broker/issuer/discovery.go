@@ -44,7 +44,7 @@ func discover(issuer, server string) document {
 
 		ResponseTypes:         []string{"code"},
 		ResponseModes:         []string{"query"},
-		GrantTypes:            []string{"authorization_code", "refresh_token"},
+		GrantTypes:            []string{"authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:token-exchange"},
 		CodeChallengeMethods:  []string{"S256"},
 		TokenAuthMethods:      []string{"none"},
 		RevocationAuthMethods: []string{"none"},

@@ -142,7 +142,7 @@ func TestDiscoveryNamesWhatThereIsAndNothingElse(t *testing.T) {
 		"token_endpoint":                                 "https://sso.example.com/oauth2/token",
 		"revocation_endpoint":                            "https://sso.example.com/oauth2/revoke",
 		"response_types_supported":                       []any{"code"},
-		"grant_types_supported":                          []any{"authorization_code", "refresh_token"},
+		"grant_types_supported":                          []any{"authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:token-exchange"},
 		"code_challenge_methods_supported":               []any{"S256"},
 		"token_endpoint_auth_methods_supported":          []any{"none"},
 		"id_token_signing_alg_values_supported":          []any{"RS256"},

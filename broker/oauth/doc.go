@@ -3,6 +3,7 @@
 //
 //	Authorize, Decide   authorize.go     a browser's session becomes a code
 //	Token               token.go         a code or refresh token becomes tokens
+//	Exchange            exchange.go      evidence that a program brings becomes an access token (RFC 8693)
 //	Revoke              revoke.go        a family of tokens ends (RFC 7009)
 //	Authenticate        authenticate.go  an access token becomes a broker.Caller
 //

@@ -41,6 +41,17 @@ func (w *world) TurnedAway(_ context.Context, _ broker.Origin, what string) {
 	w.away = append(w.away, what)
 }
 
+// Admit implements oauth.Broker: the evidence "good" is carol's.
+func (w *world) Admit(_ context.Context, _ broker.Origin, e broker.Evidence) (broker.Caller, error) {
+	if e.Token.Reveal() != "good" {
+		return broker.Caller{}, broker.Fail(broker.Unauthenticated, "expired", "The token was not accepted (expired).")
+	}
+	return broker.Caller{
+		Identity: idp.Identity{Provider: "ci", Subject: "carol-id", Username: "carol"}, Session: "hash-of-evidence",
+		Via: broker.ViaExchange, Since: w.clock, NotAfter: w.clock.Add(5 * time.Minute),
+	}, nil
+}
+
 func (w *world) Address(kind string, _ netip.Addr) limit.Decision {
 	return limit.Decision{Allowed: !w.limited["address "+kind], RetryAfter: 7 * time.Second}
 }

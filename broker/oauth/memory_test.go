@@ -13,6 +13,7 @@ import (
 // cache. fails is what every method answers where it is set.
 type memory struct {
 	session.SessionStore // what is not implemented here panics
+	session.ListStore
 
 	mu       sync.Mutex
 	fails    error
@@ -101,7 +102,7 @@ func (m *memory) TakeCode(_ context.Context, code session.Hash, now time.Time) (
 
 func (m *memory) PutFamily(_ context.Context, row session.Row, tokens []session.TokenRow) error {
 	defer m.lock()()
-	if m.fails == nil && (!m.sessions[row.Session] || m.ended[row.ID]) {
+	if m.fails == nil && (row.Session != "" && !m.sessions[row.Session] || m.ended[row.ID]) {
 		return session.ErrNotFound
 	}
 	m.families[row.ID] = row

@@ -48,6 +48,8 @@ type Issuer interface {
 type Broker interface {
 	// TurnedAway records that the limiter refused a request.
 	TurnedAway(ctx context.Context, origin broker.Origin, what string)
+	// Admit gives the caller whom evidence proves; it limits and records refusals.
+	Admit(ctx context.Context, origin broker.Origin, evidence broker.Evidence) (broker.Caller, error)
 }
 
 // Config is what a Server is made of. All fields are required but DPoPWindow.

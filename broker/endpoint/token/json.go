@@ -2,6 +2,7 @@ package token
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -24,6 +25,9 @@ func (e Endpoint) token(w http.ResponseWriter, r *http.Request) error {
 	request, err := read(r)
 	if err != nil {
 		return err
+	}
+	if request.Form.Get("grant_type") == grantExchange {
+		return e.exchange(w, r, request)
 	}
 	issued, err := e.Service.Token(r.Context(), endpoint.Origin(r), request)
 	if err != nil {
@@ -78,7 +82,7 @@ func problem(w http.ResponseWriter, r *http.Request, err error) {
 	f.RequestID = endpoint.Origin(r).RequestID
 	switch status {
 	case http.StatusUnauthorized:
-		w.Header().Set("WWW-Authenticate", `Basic realm="rolecall"`)
+		w.Header().Set("WWW-Authenticate", challenge(err))
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", http.MethodPost)
 	}
@@ -101,5 +105,32 @@ func faultOf(err error) (int, fault) {
 		return status, fault{Error: string(refusal.Code), Description: refusal.Description}
 	}
 	shown := broker.Shown(err)
-	return endpoint.Status(shown.Code), fault{Error: string(shown.Code), Description: shown.Message}
+	f := fault{Error: string(shown.Code), Description: shown.Message}
+	switch shown.Code {
+	case broker.Unauthenticated: // what was brought proves nobody
+		f.Error = "invalid_grant"
+		return http.StatusBadRequest, f
+	case broker.AccessDenied: // RFC 8693 section 2.2.2
+		f.Error = "invalid_target"
+		return http.StatusBadRequest, f
+	case broker.StepUp: // RFC 9470 section 3
+		f.Error = "insufficient_user_authentication"
+	}
+	return endpoint.Status(shown.Code), f
+}
+
+// challenge says what is missing with a status of 401.
+func challenge(err error) string {
+	shown := broker.Shown(err)
+	if shown.Code != broker.StepUp {
+		return `Basic realm="rolecall"`
+	}
+	step := `Bearer realm="rolecall", error="insufficient_user_authentication"`
+	if shown.MaxAge > 0 {
+		step += fmt.Sprintf(`, max_age="%d"`, int(shown.MaxAge.Seconds()))
+	}
+	if shown.ACR != "" {
+		step += fmt.Sprintf(`, acr_values=%q`, shown.ACR)
+	}
+	return step
 }

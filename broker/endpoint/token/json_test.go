@@ -81,7 +81,7 @@ func TestErrorsOfTheTokenEndpoint(t *testing.T) {
 	}{
 		"an unknown code":           {plain(good), 400, "invalid_grant"},
 		"an unknown client":         {plain(with("client_id", "x")), 401, "invalid_client"},
-		"token exchange":            {plain(with("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange")), 400, "unsupported_grant_type"},
+		"a bare token exchange":     {plain(with("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange")), 400, "invalid_request"},
 		"the device grant":          {plain(with("grant_type", "urn:ietf:params:oauth:grant-type:device_code")), 400, "unsupported_grant_type"},
 		"a bad proof":               {header(plain(good), "DPoP", "x.y.z"), 400, "invalid_dpop_proof"},
 		"parameters in the address": {b.request(http.MethodPost, "/oauth2/token?"+good.Encode(), url.Values{}), 401, "invalid_client"},

@@ -26,6 +26,7 @@ import (
 	"github.com/rolecall/rolecall/broker/audit"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/endpoint/token"
+	"github.com/rolecall/rolecall/broker/iam"
 	"github.com/rolecall/rolecall/broker/issuer"
 	"github.com/rolecall/rolecall/broker/limit"
 	"github.com/rolecall/rolecall/broker/oauth"
@@ -49,6 +50,8 @@ type site struct {
 	mu     sync.Mutex
 	events []audit.Event
 	logins []url.Values
+	// ordered is what came to the Exchanger.
+	ordered []broker.ExchangeRequest
 }
 
 func newSite(t *testing.T) *site {
@@ -80,7 +83,7 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	server.Config.Handler = endpoint.New(endpoint.Config{URL: address, Problems: pages{}, Log: log, Now: time.Now},
-		token.Endpoint{Service: s.oauth, Sessions: s, Metadata: published, Pages: pages{}, Cookies: s.cookies}, s)
+		token.Endpoint{Service: s.oauth, Extensions: s.oauth, Exchanger: s, Audiences: []string{s.url}, Now: time.Now, Sessions: s, Metadata: published, Pages: pages{}, Cookies: s.cookies}, s)
 	server.Start()
 	t.Cleanup(server.Close)
 	return s
@@ -130,6 +133,39 @@ func (s *site) Append(_ context.Context, e audit.Event) error {
 
 // TurnedAway implements oauth.Broker.
 func (s *site) TurnedAway(context.Context, broker.Origin, string) {}
+
+// Admit implements oauth.Broker: the evidence "good" is carol's.
+func (s *site) Admit(_ context.Context, _ broker.Origin, e broker.Evidence) (broker.Caller, error) {
+	switch e.Token.Reveal() {
+	case "good":
+		return broker.Caller{Identity: idp.Identity{Provider: "ci", Subject: "carol", Username: "carol"}, Session: "hash", Via: broker.ViaExchange, Since: time.Now()}, nil
+	case "large":
+		return broker.Caller{}, broker.Fail(broker.TooLarge, "too_large", "The token is too large.")
+	}
+	return broker.Caller{}, broker.Fail(broker.Unauthenticated, "expired", "The token was not accepted (expired).")
+}
+
+// Exchange implements token.Exchanger.
+func (s *site) Exchange(ctx context.Context, req broker.ExchangeRequest) (broker.Vended, error) {
+	if _, err := s.Admit(ctx, req.Origin, req.Evidence); err != nil {
+		return broker.Vended{}, err
+	}
+	s.mu.Lock()
+	s.ordered = append(s.ordered, req)
+	s.mu.Unlock()
+	switch req.Order.Role {
+	case "production/Forbidden":
+		return broker.Vended{}, broker.Fail(broker.AccessDenied, "role_not_granted", "This role is not granted to you.")
+	case "production/Vault":
+		e := broker.Fail(broker.StepUp, "step_up", "This role needs a fresh sign-in.")
+		e.MaxAge = 5 * time.Minute
+		return broker.Vended{}, e
+	}
+	return broker.Vended{Stale: req.Order.Role == "production/Stale", Credentials: iam.Credentials{
+		AccessKeyID: "ASIAEXAMPLE", SecretAccessKey: secret.New("a-secret"), SessionToken: secret.New("a-token"),
+		Expires: time.Now().Add(time.Hour), AccountID: "111122223333",
+	}}, nil
+}
 
 // pages are as plain as pages can be.
 type pages struct{}

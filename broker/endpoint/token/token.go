@@ -2,7 +2,8 @@
 //
 //	GET  /oauth2/authorize   the browser comes with a request: sign-in, consent page, or redirect with a code
 //	POST /oauth2/authorize   the consent form (field decision), or a request as a form
-//	POST /oauth2/token       a code or refresh token becomes tokens
+//	POST /oauth2/token       a code or refresh token becomes tokens; a token that a program brings
+//	                         becomes credentials or an access token (RFC 8693)
 //	POST /oauth2/revoke      tokens end (RFC 7009)
 //	GET  /.well-known/openid-configuration /.well-known/oauth-authorization-server   discovery
 //	GET  /.well-known/jwks.json   public keys
@@ -15,6 +16,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/endpoint"
@@ -27,6 +29,16 @@ type Service interface {
 	Decide(ctx context.Context, origin broker.Origin, params url.Values, caller *broker.Caller, approve bool) (oauth.Next, error)
 	Token(ctx context.Context, origin broker.Origin, req oauth.TokenRequest) (oauth.Issued, error)
 	Revoke(ctx context.Context, origin broker.Origin, req oauth.TokenRequest) error
+}
+
+// Exchanger turns what a program brings into credentials: broker.Broker.
+type Exchanger interface {
+	Exchange(ctx context.Context, req broker.ExchangeRequest) (broker.Vended, error)
+}
+
+// Extensions are what later standards added to the authorization server, oauth.Server.
+type Extensions interface {
+	Exchange(ctx context.Context, origin broker.Origin, req oauth.ExchangeRequest) (oauth.Issued, error)
 }
 
 // Sessions knows whose session a browser has.
@@ -62,11 +74,17 @@ type Field struct{ Name, Value string }
 
 // Endpoint serves /oauth2/ and /.well-known/.
 type Endpoint struct {
-	Service  Service
-	Sessions Sessions
-	Metadata Metadata
-	Pages    Pages
-	Cookies  endpoint.Cookies
+	Service    Service
+	Extensions Extensions
+	Exchanger  Exchanger
+	// Audiences are the names by which a program may call the broker in a token
+	// exchange: its address and its issuer.
+	Audiences []string
+	Sessions  Sessions
+	Metadata  Metadata
+	Pages     Pages
+	Cookies   endpoint.Cookies
+	Now       func() time.Time
 }
 
 // Mount implements endpoint.Mounter.

@@ -115,7 +115,10 @@ func (d *Daemon) mount(authorization *oauth.Server, published *issuer.Issuer) er
 		samlendpoint.Endpoint{SignIn: signIn, Metadata: d.Broker},
 		oidcendpoint.Endpoint{SignIn: signIn},
 		portal.Endpoint{Service: d.Broker, Pages: pages, Cookies: cookies, URL: serverURL(c), Region: c.AWS.Region, ConsoleOrigins: d.consoleOrigins(), Now: o.Now},
-		token.Endpoint{Service: authorization, Sessions: d.Broker, Metadata: published, Pages: consentPage{pages}, Cookies: cookies},
+		token.Endpoint{
+			Service: authorization, Extensions: authorization, Exchanger: d.Broker, Audiences: []string{serverURL(c), published.URL()},
+			Sessions: d.Broker, Metadata: published, Pages: consentPage{pages}, Cookies: cookies, Now: o.Now,
+		},
 		api.Endpoint{Service: d.Broker, Tokens: authorization, Cookies: cookies},
 	)
 	return nil

@@ -102,6 +102,9 @@ func (g *generation) addProvider(options Options, p config.Provider) error {
 			return err
 		}
 		made.Redirector, made.Metadata, made.Host = s, s.Metadata, hostOf(p.MetadataURL.Value)
+		if p.Exchange { // replayed assertions never count
+			made.Verifier, made.OneTime = s, true
+		}
 		g.refresh = append(g.refresh, s.Run)
 		g.warnings = append(g.warnings, s.Warnings()...)
 	case "oidc":
@@ -110,6 +113,7 @@ func (g *generation) addProvider(options Options, p config.Provider) error {
 			return err
 		}
 		made.Redirector, made.Host = o, hostOf(p.Issuer.Value)
+		made.Verifier, made.OneTime = o, p.OneTimeTokens
 	default: // config has said so, and names the known ones
 		return nil
 	}
