@@ -57,7 +57,9 @@ func (c *clock) advance(d time.Duration) {
 type provider struct {
 	login idp.Login
 	err   error
-	asked atomic.Int32
+	// unasked lets it answer what nobody asked for.
+	unasked bool
+	asked   atomic.Int32
 }
 
 func (p *provider) Begin(_ context.Context, want idp.Want) (idp.Redirect, []byte, error) {
@@ -66,7 +68,7 @@ func (p *provider) Begin(_ context.Context, want idp.Want) (idp.Redirect, []byte
 
 func (p *provider) Finish(_ context.Context, pending []byte, _ idp.Answer) (idp.Login, error) {
 	p.asked.Add(1)
-	if string(pending) != "pending" {
+	if string(pending) != "pending" && (pending != nil || !p.unasked) {
 		return idp.Login{}, errors.New("not my pending sign-in")
 	}
 	return p.login, p.err
@@ -204,6 +206,7 @@ func newBenchOf(t *testing.T, text string) *bench {
 		Providers: []broker.Provider{
 			{ProviderInfo: broker.ProviderInfo{Name: "corp", Type: "saml"}, Redirector: b.provider},
 			{ProviderInfo: broker.ProviderInfo{Name: "other", Type: "saml"}, Redirector: b.provider},
+			{ProviderInfo: broker.ProviderInfo{Name: "initiated", Type: "saml", Label: "Tiles"}, Redirector: b.provider, Unsolicited: true},
 			{ProviderInfo: broker.ProviderInfo{Name: "ci", Type: "oidc"}, Verifier: b.ci},
 			{ProviderInfo: broker.ProviderInfo{Name: "once", Type: "oidc"}, Verifier: b.once, OneTime: true},
 		},

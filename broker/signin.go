@@ -38,11 +38,13 @@ type SignInRequest struct {
 	Answer   idp.Answer
 }
 
-// SignedIn is a new session: Token goes into the cookie.
+// SignedIn is a new session: Token goes into the cookie. With Confirm there is no
+// session yet.
 type SignedIn struct {
 	Token    secret.String
 	Expires  time.Time
 	ReturnTo string
+	Confirm  *Confirmation
 }
 
 // Begin starts a sign-in: the pending request is kept under a handle that only
@@ -71,40 +73,60 @@ func (b *Broker) Begin(ctx context.Context, req BeginRequest) (Begun, error) {
 }
 
 // SignIn judges a provider's answer and makes a session. The cheap checks come
-// first: rate, then the pending request, which is taken once; parsers last.
+// first: rate, then the pending request, which is taken once; parsers last. An
+// answer that nobody asked for is, where the provider may send one, a question to
+// the person (SignedIn.Confirm).
 func (b *Broker) SignIn(ctx context.Context, req SignInRequest) (SignedIn, error) {
-	login, pending, err := b.arrive(ctx, req)
+	provider, err := b.answering(req)
+	if err != nil {
+		return SignedIn{}, b.refuseSignIn(ctx, req.Origin, req.Provider, idp.Identity{}, err)
+	}
+	if provider.Unsolicited && !session.IsHandle(idp.HandleOf(req.Answer)) {
+		return b.askFirst(ctx, provider, req)
+	}
+	login, pending, err := b.arrive(ctx, provider, req)
 	if err != nil {
 		return SignedIn{}, b.refuseSignIn(ctx, req.Origin, req.Provider, login.Identity, err)
 	}
+	return b.open(ctx, req.Origin, login, pending.ReturnTo, "")
+}
+
+// answering is the provider whose answer comes, within the limits.
+func (b *Broker) answering(req SignInRequest) (Provider, error) {
+	if err := limited(b.cfg.Limit.Address("signin", req.Address)); err != nil {
+		return Provider{}, err
+	}
+	provider, ok := b.providers[req.Provider]
+	if !ok || provider.Type != req.Type {
+		return Provider{}, unknownProvider(req.Provider)
+	}
+	return provider, nil
+}
+
+// open makes the session of a login and records it, with a reason where there is
+// something to say.
+func (b *Broker) open(ctx context.Context, origin Origin, login idp.Login, returnTo, reason string) (SignedIn, error) {
 	token, made, err := b.cfg.Sessions.Create(ctx, session.New{Login: login, Via: string(ViaBrowser)})
 	if err != nil {
 		return SignedIn{}, fmt.Errorf("make a session: %w", err)
 	}
-	event := b.event(req.Origin, "signin", login.Identity)
-	event.Outcome, event.Session = audit.Granted, made.ID
+	event := b.event(origin, "signin", login.Identity)
+	event.Outcome, event.Session, event.Reason = audit.Granted, made.ID, reason
 	if err := b.record(ctx, event); err != nil {
 		if ended := b.cfg.Sessions.End(context.WithoutCancel(ctx), made.ID); ended != nil {
-			b.cfg.Log.Error("end a session that could not be recorded", "request_id", req.RequestID, "error", ended)
+			b.cfg.Log.Error("end a session that could not be recorded", "request_id", origin.RequestID, "error", ended)
 		}
 		return SignedIn{}, err
 	}
-	return SignedIn{Token: secret.New(token), Expires: made.Expires, ReturnTo: pending.ReturnTo}, nil
+	return SignedIn{Token: secret.New(token), Expires: made.Expires, ReturnTo: returnTo}, nil
 }
 
 // arrive turns an answer into a Login that counts once.
-func (b *Broker) arrive(ctx context.Context, req SignInRequest) (idp.Login, session.Pending, error) {
+func (b *Broker) arrive(ctx context.Context, provider Provider, req SignInRequest) (idp.Login, session.Pending, error) {
 	var none session.Pending
-	if err := limited(b.cfg.Limit.Address("signin", req.Address)); err != nil {
-		return idp.Login{}, none, err
-	}
-	provider, ok := b.providers[req.Provider]
-	if !ok || provider.Type != req.Type {
-		return idp.Login{}, none, unknownProvider(req.Provider)
-	}
 	pending, err := b.cfg.Sessions.Take(ctx, idp.HandleOf(req.Answer), req.Browser)
 	switch {
-	case errors.Is(err, session.ErrNotFound):
+	case errors.Is(err, session.ErrNotFound), err == nil && pending.For != "":
 		return idp.Login{}, none, Fail(InvalidRequest, "no_pending_signin",
 			"This sign-in was not begun in this browser, took longer than ten minutes, or was finished already. Sign in again.").Because(err)
 	case err != nil:
@@ -113,20 +135,27 @@ func (b *Broker) arrive(ctx context.Context, req SignInRequest) (idp.Login, sess
 		return idp.Login{}, none, Fail(InvalidRequest, "wrong_provider", "This answer belongs to another identity provider. Sign in again.").
 			Because(fmt.Errorf("the sign-in was begun at %q", pending.Provider))
 	}
-	login, err := provider.Redirector.Finish(ctx, pending.Data, req.Answer)
+	login, err := b.judge(ctx, provider, pending.Data, req)
+	return login, pending, err
+}
+
+// judge lets the provider judge an answer, and counts it once. Without pending
+// bytes nobody asked for it.
+func (b *Broker) judge(ctx context.Context, provider Provider, pending []byte, req SignInRequest) (idp.Login, error) {
+	login, err := provider.Redirector.Finish(ctx, pending, req.Answer)
 	if err != nil {
-		return idp.Login{}, none, err
+		return idp.Login{}, err
 	}
 	if err := limited(b.cfg.Limit.Subject("signin", login.Identity.Provider, login.Identity.Subject)); err != nil {
-		return login, none, err
+		return login, err
 	}
 	if err := b.cfg.Replay.Use(ctx, req.Provider, login.Once.Key, login.Once.Until); err != nil {
 		if errors.Is(err, replay.ErrReplayed) {
-			return login, none, Fail(AccessDenied, "replay", "This answer of the identity provider has been used before. Sign in again.").Because(err)
+			return login, Fail(AccessDenied, "replay", "This answer of the identity provider has been used before. Sign in again.").Because(err)
 		}
-		return login, none, fmt.Errorf("replay cache: %w", err)
+		return login, fmt.Errorf("replay cache: %w", err)
 	}
-	return login, pending, nil
+	return login, nil
 }
 
 // refuseSignIn records why a sign-in failed and gives the error to show.

@@ -12,6 +12,7 @@ import (
 type SignInService interface {
 	Begin(ctx context.Context, req broker.BeginRequest) (broker.Begun, error)
 	SignIn(ctx context.Context, req broker.SignInRequest) (broker.SignedIn, error)
+	ConfirmSignIn(ctx context.Context, req broker.ConfirmRequest) (broker.SignedIn, error)
 }
 
 // AutoPostPage renders a form that posts itself, for bindings that need one.
@@ -19,12 +20,19 @@ type AutoPostPage interface {
 	AutoPost(w http.ResponseWriter, r *http.Request, form idp.Form) error
 }
 
+// SignInPages renders what comes between leaving and arriving; ConfirmSignIn asks
+// whether somebody really is who was sent here.
+type SignInPages interface {
+	AutoPostPage
+	ConfirmSignIn(w http.ResponseWriter, r *http.Request, asked broker.Confirmation) error
+}
+
 // SignIn is what the SAML and OpenID Connect endpoints share: the way out to a
 // provider and the way back, with the cookies of both.
 type SignIn struct {
 	Service SignInService
 	Cookies Cookies
-	Pages   AutoPostPage
+	Pages   SignInPages
 }
 
 // Out begins a sign-in at a provider of the given type. The query may hold
@@ -71,6 +79,34 @@ func (s SignIn) Back(w http.ResponseWriter, r *http.Request, kind string) error 
 	if err != nil {
 		return err
 	}
+	if in.Confirm != nil {
+		s.Cookies.SetState(w, in.Confirm.Browser)
+		return s.Pages.ConfirmSignIn(w, r, *in.Confirm)
+	}
+	return s.enter(w, r, in)
+}
+
+// Confirmed takes the person's answer to the page of Back.
+func (s SignIn) Confirmed(w http.ResponseWriter, r *http.Request, kind string) error {
+	NoStore(w)
+	if err := ParseForm(r); err != nil {
+		return err
+	}
+	if !SameSite(r) {
+		return broker.Fail(broker.AccessDenied, "csrf", "This form came from another page. Sign in again.")
+	}
+	in, err := s.Service.ConfirmSignIn(r.Context(), broker.ConfirmRequest{
+		Origin: Origin(r), Provider: r.PathValue("provider"), Type: kind, Browser: s.Cookies.State(r),
+		Handle: r.PostForm.Get("csrf"), Refused: r.PostForm.Get("decision") != "approve",
+	})
+	if err != nil {
+		return err
+	}
+	return s.enter(w, r, in)
+}
+
+// enter gives the browser its session and sends it on.
+func (s SignIn) enter(w http.ResponseWriter, r *http.Request, in broker.SignedIn) error {
 	s.Cookies.SetSession(w, in.Token, in.Expires)
 	s.Cookies.SetLastProvider(w, r.PathValue("provider"))
 	http.Redirect(w, r, LocalPath(in.ReturnTo), http.StatusSeeOther)

@@ -4,12 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
+
+	"github.com/rolecall/rolecall/idp"
 )
 
 // Bounds on what a sign-in that nobody has finished yet may occupy.
 const (
 	maxReturnTo    = 8 << 10
 	maxPendingData = 64 << 10
+	maxLoginData   = 1 << 20 // 900 groups, twice
 )
 
 // Pending is a sign-in that is under way at a provider.
@@ -19,6 +23,9 @@ type Pending struct {
 	ReturnTo string `json:"return_to,omitempty"`
 	// Data is the provider's own, opaque here.
 	Data []byte `json:"data,omitempty"`
+	// For is what is pending: empty is a sign-in at the provider. A handle of one
+	// thing is none of another; whoever takes one looks.
+	For string `json:"for,omitempty"`
 	// Browser is the value of the state cookie; the store gets its hash only, and
 	// Take does not give it back.
 	Browser string `json:"-"`
@@ -27,12 +34,16 @@ type Pending struct {
 // Keep remembers a sign-in under a handle from NewHandle for ten minutes. The
 // provider's Begin needs the handle before its data exist, hence two steps.
 func (s *Sessions) Keep(ctx context.Context, handle string, p Pending) error {
+	return s.keep(ctx, handle, p, maxPendingData)
+}
+
+func (s *Sessions) keep(ctx context.Context, handle string, p Pending, most int) error {
 	switch {
 	case !IsHandle(handle), !IsHandle(p.Browser):
 		return fmt.Errorf("keep a pending sign-in: handle and browser must come from NewHandle")
-	case len(p.ReturnTo) > maxReturnTo, len(p.Data) > maxPendingData:
+	case len(p.ReturnTo) > maxReturnTo, len(p.Data) > most:
 		return fmt.Errorf("keep a pending sign-in: %d bytes of return address and %d of data; at most %d and %d",
-			len(p.ReturnTo), len(p.Data), maxReturnTo, maxPendingData)
+			len(p.ReturnTo), len(p.Data), maxReturnTo, most)
 	}
 	data, err := json.Marshal(p)
 	if err != nil {
@@ -56,4 +67,40 @@ func (s *Sessions) Take(ctx context.Context, handle, browser string) (Pending, e
 		return Pending{}, fmt.Errorf("pending sign-in: the store's data cannot be read: %w", err)
 	}
 	return p, nil
+}
+
+// heldLogin is a Login that waits; its evidence has been used already.
+type heldLogin struct {
+	Identity idp.Identity `json:"identity"`
+	Upstream upstream     `json:"upstream"`
+	NotAfter time.Time    `json:"not_after,omitzero"`
+}
+
+// KeepLogin remembers somebody who is to confirm in this browser that they want to
+// be signed in; p.Data is not used.
+func (s *Sessions) KeepLogin(ctx context.Context, handle string, p Pending, login idp.Login) error {
+	data, err := json.Marshal(heldLogin{login.Identity, kept(login.Upstream), login.NotAfter})
+	if err != nil {
+		return fmt.Errorf("encode a login that waits: %w", err)
+	}
+	p.Data, p.For = data, forLogin
+	return s.keep(ctx, handle, p, maxLoginData)
+}
+
+const forLogin = "confirm"
+
+// TakeLogin is Take for KeepLogin.
+func (s *Sessions) TakeLogin(ctx context.Context, handle, browser string) (Pending, idp.Login, error) {
+	p, err := s.Take(ctx, handle, browser)
+	if err != nil {
+		return Pending{}, idp.Login{}, err
+	}
+	if p.For != forLogin {
+		return Pending{}, idp.Login{}, fmt.Errorf("a pending %q is no login that waits: %w", p.For, ErrNotFound)
+	}
+	var held heldLogin
+	if err := json.Unmarshal(p.Data, &held); err != nil {
+		return Pending{}, idp.Login{}, fmt.Errorf("a login that waits: the store's data cannot be read: %w", err)
+	}
+	return p, idp.Login{Identity: held.Identity, Upstream: held.Upstream.full(), NotAfter: held.NotAfter}, nil
 }

@@ -84,6 +84,17 @@ type upstream struct {
 	Sid             string `json:"sid,omitempty"`
 }
 
+func kept(up idp.Upstream) upstream {
+	return upstream{up.NameID, up.NameIDFormat, up.NameQualifier, up.SPNameQualifier, up.SessionIndex, up.Sid}
+}
+
+func (up upstream) full() idp.Upstream {
+	return idp.Upstream{
+		NameID: up.NameID, NameIDFormat: up.NameIDFormat, NameQualifier: up.NameQualifier,
+		SPNameQualifier: up.SPNameQualifier, SessionIndex: up.SessionIndex, Sid: up.Sid,
+	}
+}
+
 // Create makes a session and gives the cookie's value. Each call makes a new
 // secret, so a value planted before the sign-in is worth nothing after it. A
 // login whose NotAfter has passed is ErrNotFound: the provider's session is over.
@@ -98,7 +109,7 @@ func (s *Sessions) Create(ctx context.Context, n New) (token string, made Sessio
 	}
 	data, err := json.Marshal(sessionData{
 		Identity: made.Identity, Via: made.Via, Since: made.Since, NotAfter: made.NotAfter,
-		Upstream: upstream{up.NameID, up.NameIDFormat, up.NameQualifier, up.SPNameQualifier, up.SessionIndex, up.Sid},
+		Upstream: kept(up),
 	})
 	if err != nil {
 		return "", Session{}, fmt.Errorf("encode a session: %w", err)
@@ -167,14 +178,10 @@ func (s *Sessions) live(row Row) (Session, error) {
 	if err := json.Unmarshal(row.Data, &data); err != nil {
 		return Session{}, fmt.Errorf("session %s: the store's data cannot be read: %w", row.ID, err)
 	}
-	up := data.Upstream
 	return Session{
 		ID: row.ID, Identity: data.Identity, Via: data.Via, Since: data.Since,
 		Expires: row.Expires, NotAfter: data.NotAfter, LastSeen: row.Seen,
-		Upstream: idp.Upstream{
-			NameID: up.NameID, NameIDFormat: up.NameIDFormat, NameQualifier: up.NameQualifier,
-			SPNameQualifier: up.SPNameQualifier, SessionIndex: up.SessionIndex, Sid: up.Sid,
-		},
+		Upstream: data.Upstream.full(),
 	}, nil
 }
 

@@ -243,3 +243,34 @@ func TestWhoComesFirstKeepsTheSessionName(t *testing.T) {
 		}
 	}
 }
+
+func TestALoginThatWaitsComesBackWholeAndIsNoPendingSignIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	handle, browser := session.NewHandle(), session.NewHandle()
+	login := aliceLogin()
+	login.NotAfter = start.Add(time.Hour)
+	for i := range 900 { // as many groups as a response can hold
+		login.Identity.Groups = append(login.Identity.Groups, strings.Repeat("g", 200)+string(rune('a'+i%26)))
+	}
+	must(t, w.KeepLogin(t.Context(), handle, session.Pending{Provider: "corp", Browser: browser}, login))
+	_, _, err := w.TakeLogin(t.Context(), handle, session.NewHandle())
+	wantError(t, "another browser", err, session.ErrNotFound)
+	pending, got, err := w.TakeLogin(t.Context(), handle, browser)
+	must(t, err)
+	want := login
+	want.Upstream.IDToken, want.Once = got.Upstream.IDToken, got.Once // not kept
+	if diff := cmp.Diff(want, got); diff != "" || pending.Provider != "corp" || !got.Upstream.IDToken.IsZero() {
+		t.Errorf("of %q (-want +got):\n%s", pending.Provider, diff)
+	}
+	_, _, err = w.TakeLogin(t.Context(), handle, browser)
+	wantError(t, "a second time", err, session.ErrNotFound)
+
+	must(t, w.Keep(t.Context(), handle, session.Pending{Provider: "corp", Browser: browser}))
+	_, _, err = w.TakeLogin(t.Context(), handle, browser)
+	wantError(t, "a pending sign-in", err, session.ErrNotFound)
+	login.Identity.Username = strings.Repeat("x", 2<<20)
+	if w.KeepLogin(t.Context(), handle, session.Pending{Provider: "corp", Browser: browser}, login) == nil {
+		t.Error("two megabytes are kept")
+	}
+}

@@ -162,6 +162,9 @@ func (p *Provider) warn() {
 	}
 }
 
+// Unsolicited reports whether a response that nobody asked for may be accepted.
+func (p *Provider) Unsolicited() bool { return slices.Contains(p.allow, weakInitiated) }
+
 // Warnings are what `check` says about a configuration that runs.
 func (p *Provider) Warnings() config.Faults { return slices.Clone(p.warnings) }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/iam"
 	"github.com/rolecall/rolecall/config/secret"
@@ -42,6 +43,9 @@ func TestANameCannotBecomeMarkup(t *testing.T) {
 			},
 			"consent": func(w http.ResponseWriter, r *http.Request) error {
 				return pages.Consent(w, r, Consent{Username: evil, Client: evil, RedirectURI: evil, May: []string{evil}, Action: evil, Hidden: []Field{{evil, evil}}})
+			},
+			"confirm": func(w http.ResponseWriter, r *http.Request) error {
+				return pages.ConfirmSignIn(w, r, broker.Confirmation{Handle: evil, Provider: evil, Label: evil, Username: evil, Subject: evil + "2"})
 			},
 			"problem": func(w http.ResponseWriter, r *http.Request) error {
 				return pages.Problem(w, r, endpoint.Problem{Status: 400, Message: evil, Reason: evil, Time: noon})

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +91,7 @@ func signInSamples(p *Pages) map[string]endpoint.Handler {
 		"signin-none":   showing(p.SignIn, SignIn{}),
 		"signedout":     showing(p.SignedOut, SignedOut{}),
 		"signedout-ask": showing(p.SignedOut, SignedOut{Asks: true}),
+		"confirm":       showing(p.ConfirmSignIn, broker.Confirmation{Handle: strings.Repeat("h", 43), Provider: "corp", Label: "Corporate sign-in", Username: "alice@example.com", Subject: "e-1042"}),
 		"autopost":      showing(p.AutoPost, idp.Form{Action: "https://idp.example.com/sso", Fields: map[string]string{"SAMLRequest": "PHNhbWw+", "RelayState": "h"}}),
 		"consent": showing(p.Consent, Consent{
 			Username: "alice@example.com", Client: "rolecall CLI", RedirectURI: "http://127.0.0.1:49152/callback", Action: "/oauth2/authorize",

@@ -3,6 +3,7 @@
 //
 //	GET  /saml/{provider}/login      begin: redirect or auto-post form (AuthnRequest)
 //	POST /saml/{provider}/acs        end: SAMLResponse and RelayState become a session
+//	POST /saml/{provider}/confirm    or, where nobody here had asked, the person says that it is them
 //	GET  /saml/{provider}/metadata   what to import at the provider
 package saml
 
@@ -30,6 +31,7 @@ const kind = "saml"
 func (e Endpoint) Mount(mux *endpoint.Mux) {
 	mux.Page("GET /saml/{provider}/login", func(w http.ResponseWriter, r *http.Request) error { return e.SignIn.Out(w, r, kind) })
 	mux.Page("POST /saml/{provider}/acs", func(w http.ResponseWriter, r *http.Request) error { return e.SignIn.Back(w, r, kind) })
+	mux.Page("POST /saml/{provider}/confirm", func(w http.ResponseWriter, r *http.Request) error { return e.SignIn.Confirmed(w, r, kind) })
 	mux.Page("GET /saml/{provider}/metadata", e.metadata)
 }
 

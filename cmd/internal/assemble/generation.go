@@ -102,6 +102,7 @@ func (g *generation) addProvider(options Options, p config.Provider) error {
 			return err
 		}
 		made.Redirector, made.Metadata, made.Host = s, s.Metadata, hostOf(p.MetadataURL.Value)
+		made.Unsolicited = s.Unsolicited()
 		if p.Exchange { // replayed assertions never count
 			made.Verifier, made.OneTime = s, true
 		}
