@@ -56,7 +56,7 @@ type Federation interface {
 	URL(ctx context.Context, credentials iam.Credentials, request console.Request) (secret.String, error)
 }
 
-// Config is what a Broker is made of. All fields are required.
+// Config is what a Broker is made of. All fields but Prove are required.
 type Config struct {
 	Providers  []Provider
 	Policy     *policy.Policy
@@ -68,6 +68,8 @@ type Config struct {
 	Audit      Auditor
 	// Tally counts what the limiter turns away.
 	Tally Tally
+	// Prove makes the token or assertion of the modes web-identity and saml; nil has none.
+	Prove func(ctx context.Context, who idp.Identity, spec vend.Spec) (secret.String, error)
 	// OutliveSession lets credentials live longer than the broker's session they come from.
 	OutliveSession bool
 	Log            *slog.Logger

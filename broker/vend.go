@@ -11,6 +11,7 @@ import (
 	"github.com/rolecall/rolecall/broker/iam"
 	"github.com/rolecall/rolecall/broker/policy"
 	"github.com/rolecall/rolecall/broker/vend"
+	"github.com/rolecall/rolecall/config/secret"
 )
 
 // Order asks for credentials of one role.
@@ -100,12 +101,17 @@ func (b *Broker) order(ctx context.Context, origin Origin, caller Caller, order 
 	if err != nil {
 		return granted, none, err
 	}
-	return granted, vend.Spec{
+	spec := vend.Spec{
 		Role: granted.Role, Mode: granted.Mode, SessionName: granted.SessionName, SourceIdentity: granted.SourceIdentity,
 		Tags: granted.Tags, TransitiveTags: granted.TransitiveTags, Duration: duration,
-		Policy: sessionPolicy, PolicyARNs: granted.PolicyARNs, HubRole: granted.HubRole, ExternalID: granted.ExternalID,
+		Policy: sessionPolicy, PolicyARNs: granted.PolicyARNs, HubRole: granted.HubRole, ExternalID: granted.ExternalID, SAMLProvider: granted.SAMLProvider,
 		Session: caller.Session, PolicyDigest: b.cfg.Policy.Digest(), NotAfter: b.credentialsEnd(caller),
-	}, nil
+	}
+	if prove := b.cfg.Prove; prove != nil {
+		bound := spec
+		spec.Proof = func(ctx context.Context) (secret.String, error) { return prove(ctx, caller.Identity, bound) }
+	}
+	return granted, spec, nil
 }
 
 // pick finds the role among the granted ones. What is withheld and what never

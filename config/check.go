@@ -15,11 +15,13 @@ import (
 // and addresses of providers are left to the packages that use them.
 type checker struct {
 	*Config
-	at       map[string]Pos // places of the keys that are in the file
-	unread   []string       // paths whose values the decoder could not read
-	root     Pos
-	faults   Faults
-	warnings Faults
+	at     map[string]Pos // places of the keys that are in the file
+	unread []string       // paths whose values the decoder could not read
+	root   Pos
+	// saidIssuer says that the issuer has been judged for AWS: one fault is enough.
+	saidIssuer bool
+	faults     Faults
+	warnings   Faults
 }
 
 func (c *checker) check() {

@@ -17,6 +17,7 @@ func (c *checker) grants() {
 		c.selectors(g, path)
 		c.grantProviders(g)
 		c.durations(g, path)
+		c.mode(g, path)
 		c.filled(under(path, "role"), g.Role)
 		if g.GroupsMatching.Value != "" {
 			if _, err := regexp.Compile(g.GroupsMatching.Value); err != nil {
@@ -88,6 +89,9 @@ func (c *checker) durations(g *Grant, path string) {
 	c.between(most, g.MaxDuration, iam.MinDuration, iam.MaxDuration)
 	if c.set(most) && g.MaxDuration > 0 && g.MaxDuration < g.Duration {
 		c.fault(most, "%s is less than duration, %s", brief(g.MaxDuration), brief(g.Duration))
+	}
+	if c.modeOf(g) != "assume-role" {
+		return // nothing is chained
 	}
 	c.hubs(g, asked, g.Duration)
 	if c.set(most) {

@@ -48,6 +48,10 @@ func (c *checker) aws() {
 	if c.set("aws.region") && !regionShape.MatchString(a.Region) {
 		c.fault("aws.region", "%s is not a region such as eu-west-1", quoted(a.Region))
 	}
+	c.regions()
+	if audience := a.Audience.Value; c.set("aws.audience") && (audience == "" || len(audience) > 255 || audience == cliClient) {
+		c.fault("aws.audience", "%s must be 1 to 255 characters and no client's id: whoever gets a token for a client could use it at STS", quoted(audience))
+	}
 	c.between("aws.timeout", a.Timeout, time.Second, 5*time.Minute)
 	c.standIn("aws.endpoint", a.Endpoint)
 	c.standIn("aws.signin_endpoint", a.SigninEndpoint)
@@ -112,6 +116,7 @@ func (c *checker) accounts() {
 				c.faults.Add(a.HubRole.Pos, "accounts[].hub_role: %v", err)
 			}
 		}
+		c.samlProvider(a)
 		if !a.ExternalID.IsZero() && !validExternalID(a.ExternalID.Reveal()) {
 			c.fault(under(path, "external_id"), "an external id is 2 to 1224 letters, digits and _+=,.@:/-") // never shown
 		}

@@ -80,14 +80,14 @@ type Issuer struct {
 // AWS is how the broker speaks to AWS. Its own credentials come from the SDK's default chain.
 type AWS struct {
 	Region         string        `yaml:"region" default:"us-east-1" doc:"Region of the STS endpoint."`
-	Mode           Text          `yaml:"mode" default:"assume-role" enum:"assume-role" planned:"web-identity,saml,federation-token" doc:"How credentials are ordered from STS."`
+	Mode           Text          `yaml:"mode" default:"assume-role" enum:"assume-role,web-identity,saml,federation-token" doc:"How credentials are ordered from STS; docs/aws.md compares them."`
+	Audience       Text          `yaml:"audience" default:"sts.amazonaws.com" doc:"The audience of tokens for AWS (mode web-identity)."`
+	Regions        []Text        `yaml:"regions" doc:"Regions whose STS is asked, in this order, where that of region is down or throttles."`
 	Endpoint       Text          `yaml:"endpoint" doc:"Base URL of a stand-in for STS; empty is AWS."`
 	SigninEndpoint Text          `yaml:"signin_endpoint" doc:"Base URL of the console federation endpoint. Default: AWS's own, or aws.endpoint where that is set."`
 	Timeout        time.Duration `yaml:"timeout" default:"10s" doc:"Bound on one whole order, retries included."`
 	OutliveSession bool          `yaml:"outlive_session" default:"true" doc:"Whether credentials may outlive the sign-in that they come from."`
 
-	_ struct{} `yaml:"audience" later:"the mode web-identity"`
-	_ struct{} `yaml:"regions" later:"fallback regions"`
 	_ struct{} `yaml:"revocation_role" later:"revocation in AWS"`
 }
 
@@ -181,8 +181,8 @@ type Account struct {
 	Path       string            `yaml:"path" doc:"Organisational path, /a/b."`
 	HubRole    Text              `yaml:"hub_role" doc:"Role through which this account's roles are assumed."`
 	ExternalID secret.String     `yaml:"external_id" doc:"sts:ExternalId that the account's trust policies demand."`
-
-	_ struct{} `yaml:"saml_provider" later:"the mode saml"`
+	// SAMLProvider is for the mode saml.
+	SAMLProvider Text `yaml:"saml_provider" doc:"ARN of the SAML provider that the account knows this broker as (mode saml)."`
 }
 
 // Grant lets people have a role. Its selectors are joined by AND, the values of one list by OR.
@@ -212,9 +212,8 @@ type Grant struct {
 	PolicyARNs     []Text          `yaml:"policy_arns" doc:"Managed policies that bound the session."`
 	Console        *bool           `yaml:"console" default:"true" doc:"Whether the role may open the AWS console."`
 	DeviceFlow     *bool           `yaml:"device_flow" default:"true" doc:"Whether sessions that came by the device flow may have it."`
-	Mode           Text            `yaml:"mode" enum:"assume-role" planned:"web-identity,saml,federation-token" doc:"Overrides aws.mode."`
-
-	_ struct{} `yaml:"assertion" later:"the mode saml"`
+	Mode           Text            `yaml:"mode" enum:"assume-role,web-identity,saml,federation-token" doc:"Overrides aws.mode."`
+	Assertion      Text            `yaml:"assertion" enum:"broker" planned:"user" default:"broker" doc:"Whose assertion the mode saml sends: broker is one that this broker signs."`
 }
 
 // Require demands a quality of the sign-in.

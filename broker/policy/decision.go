@@ -62,9 +62,11 @@ type Granted struct {
 	PolicyARNs            []string
 	Console               bool
 	Mode                  string
-	// HubRole and ExternalID are the account's.
+	// HubRole and ExternalID are the account's, where the mode is assume-role.
 	HubRole    iam.RoleARN
 	ExternalID secret.String
+	// SAMLProvider is the ARN of the provider that the account knows the broker as.
+	SAMLProvider string
 }
 
 // Denied is one role that is withheld, and why.

@@ -92,6 +92,7 @@ func differing(a, b Granted) []string {
 		{"console", a.Console, b.Console},
 		{"mode", a.Mode, b.Mode},
 		{"hub_role", a.HubRole, b.HubRole},
+		{"saml_provider", a.SAMLProvider, b.SAMLProvider},
 	} {
 		if !reflect.DeepEqual(f.a, f.b) {
 			fields = append(fields, f.name)

@@ -197,13 +197,29 @@ func refuseParameters(c config.Grant, faults *config.Faults) {
 	}
 }
 
+// The modes of vending.
+const (
+	assumeRole      = "assume-role"
+	webIdentity     = "web-identity"
+	samlAssertion   = "saml"
+	federationToken = "federation-token"
+)
+
 func (p *Policy) compileMode(g *grant, c config.Grant, faults *config.Faults) {
 	if g.mode == "" {
 		g.mode = p.mode
+	}
+	if known := []string{assumeRole, webIdentity, samlAssertion, federationToken}; !slices.Contains(known, g.mode) {
+		faults.Add(c.Mode.Pos, "mode: %q is not one of: %s", g.mode, strings.Join(known, ", "))
+	}
+	if g.mode != federationToken {
 		return
 	}
-	if g.mode != "assume-role" {
-		faults.Add(c.Mode.Pos, "mode: %q is not one of: assume-role", g.mode)
+	if c.Policy.Value == "" && c.PolicyFile.Value == "" && len(c.PolicyARNs) == 0 {
+		faults.Add(c.Pos, "mode: grant %q orders by the mode federation-token, which needs policy, policy_file or policy_arns", g.name)
+	}
+	if c.SourceIdentity.Value != "" || len(c.TransitiveTags) > 0 {
+		faults.Add(c.Pos, "mode: grant %q orders by the mode federation-token, which carries no source_identity and no transitive_tags", g.name)
 	}
 }
 

@@ -7,8 +7,9 @@ import (
 	"github.com/rolecall/rolecall/broker/iam"
 )
 
-// nameLimit bounds session names and source identities.
-const nameLimit = 64
+// nameLimit bounds session names and source identities; shortLimit the names of
+// GetFederationToken.
+const nameLimit, shortLimit = 64, 32
 
 // names are the default session name and source identity, made once a decision.
 type names struct {
@@ -39,11 +40,9 @@ func (o oneGrant) order(out *Granted, r *role, v values) string {
 	out.Console, out.Mode = g.console, g.mode
 	if r.account != nil {
 		out.Account.Name = r.account.name
-		out.HubRole, out.ExternalID = r.account.hub, r.account.externalID
-		if out.HubRole != (iam.RoleARN{}) {
-			out.Duration = min(out.Duration, iam.MaxChainedDuration)
-			out.MaxDuration = min(out.MaxDuration, iam.MaxChainedDuration)
-		}
+	}
+	if reason := o.fillMode(out, r); reason != "" {
+		return reason
 	}
 	if reason := o.fillNames(out, v); reason != "" {
 		return reason
@@ -52,6 +51,27 @@ func (o oneGrant) order(out *Granted, r *role, v values) string {
 		return reason
 	}
 	return o.fillPolicy(out, v)
+}
+
+// fillMode takes from the account what the mode needs.
+func (o oneGrant) fillMode(out *Granted, r *role) string {
+	switch {
+	case out.Mode == assumeRole && r.account != nil:
+		out.HubRole, out.ExternalID = r.account.hub, r.account.externalID
+		if out.HubRole != (iam.RoleARN{}) {
+			out.Duration = min(out.Duration, iam.MaxChainedDuration)
+			out.MaxDuration = min(out.MaxDuration, iam.MaxChainedDuration)
+		}
+	case out.Mode == samlAssertion:
+		if r.account == nil || r.account.samlProvider == "" {
+			return "mode saml: account " + r.arn.Account + " has no saml_provider"
+		}
+		out.SAMLProvider = r.account.samlProvider
+	case out.Mode == federationToken: // the name is all that CloudTrail has
+		out.SessionName = iam.FitName(o.id.Username, o.id.Provider, o.id.Subject, shortLimit, o.ask.NameTaken)
+		out.SourceIdentity = ""
+	}
+	return ""
 }
 
 func (o oneGrant) fillNames(out *Granted, v values) string {
@@ -73,7 +93,11 @@ func (o oneGrant) fillName(to *string, t *nameTemplate, v values) string {
 		return reason
 	}
 	hashed := !t.personal || o.ask.NameTaken && t.uses("identity.username")
-	*to = iam.FitName(text, o.id.Provider, o.id.Subject, nameLimit, hashed)
+	limit := nameLimit
+	if o.g.mode == federationToken {
+		limit = shortLimit
+	}
+	*to = iam.FitName(text, o.id.Provider, o.id.Subject, limit, hashed)
 	return ""
 }
 

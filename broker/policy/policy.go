@@ -116,7 +116,7 @@ func writeDigest(to interface{ Write([]byte) (int, error) }, c Config, p *Policy
 
 func (p *Policy) compileAccounts(accounts []config.Account, faults *config.Faults) {
 	for _, a := range accounts {
-		compiled := &account{id: a.ID.Value, name: a.Name.Value, path: a.Path, tags: a.Tags, externalID: a.ExternalID}
+		compiled := &account{id: a.ID.Value, name: a.Name.Value, path: a.Path, tags: a.Tags, externalID: a.ExternalID, samlProvider: a.SAMLProvider.Value}
 		if a.HubRole.Value != "" {
 			var err error
 			if compiled.hub, err = iam.ParseRoleARN(a.HubRole.Value); err != nil {

@@ -212,7 +212,7 @@ func TestTheDigestCoversAllThatDecides(t *testing.T) {
 		"a group":        func(c *Config) { c.Grants[0].Groups = texts("h") },
 		"an account":     func(c *Config) { c.Accounts[0].Name = text("prod"); c.Grants[0].Role = text("prod/A") },
 		"a provider":     func(c *Config) { c.Providers[0].Type = text("oidc") },
-		"the mode":       func(c *Config) { c.Mode = "other" },
+		"the mode":       func(c *Config) { c.Mode = "web-identity" },
 		"an external id": func(c *Config) { c.Accounts[0].ExternalID = secret.New("x") },
 		"a policy file": func(c *Config) {
 			c.ReadFile = func(string) ([]byte, error) {

@@ -17,6 +17,7 @@ type account struct {
 	tags           map[string]string
 	hub            iam.RoleARN
 	externalID     secret.String
+	samlProvider   string
 }
 
 // role is one concrete role and the account it lives in (nil where the

@@ -105,7 +105,7 @@ func TestPoliciesThatCannotBeSentAreFaults(t *testing.T) {
 		"a tag with AWS's prefix":       func(g *config.Grant) { g.Tags = map[string]config.Text{"aws:k": text("v")} },
 		"two tags that are one to AWS":  func(g *config.Grant) { g.Tags = map[string]config.Text{"Team": text("v"), "team": text("v")} },
 		"a template that is not closed": func(g *config.Grant) { g.SessionName = text("{{ app") },
-		"another mode":                  func(g *config.Grant) { g.Mode = text("web-identity") },
+		"another mode":                  func(g *config.Grant) { g.Mode = text("magic") },
 		"a role that can never be one":  func(g *config.Grant) { g.Role = text("arn:aws:s3:::{{ app }}") },
 		"a role without an account":     func(g *config.Grant) { g.Role = text("{{ app }}") },
 		"an account nobody has listed":  func(g *config.Grant) { g.Role = text("999999999999/R") },

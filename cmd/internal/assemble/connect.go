@@ -6,10 +6,6 @@ import (
 	"net/http"
 	"net/url"
 
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/endpoint/api"
@@ -20,12 +16,10 @@ import (
 	samlendpoint "github.com/rolecall/rolecall/broker/endpoint/saml"
 	"github.com/rolecall/rolecall/broker/endpoint/token"
 	"github.com/rolecall/rolecall/broker/issuer"
-	"github.com/rolecall/rolecall/broker/keys"
 	"github.com/rolecall/rolecall/broker/limit"
 	"github.com/rolecall/rolecall/broker/oauth"
 	"github.com/rolecall/rolecall/broker/replay"
 	"github.com/rolecall/rolecall/broker/session"
-	"github.com/rolecall/rolecall/broker/vend"
 	"github.com/rolecall/rolecall/broker/vend/console"
 )
 
@@ -44,46 +38,21 @@ func (d *Daemon) connect(ctx context.Context, g *generation) error {
 	sessions := session.NewSessions(session.Config{Store: d.store, Max: c.Session.Max, Idle: c.Session.Idle, Now: o.Now})
 	once := replay.New(replay.Config{Store: d.store, Now: o.Now})
 	limiter := limit.New(limit.Config{PerAddress: c.Limits.PerAddress, PerSubject: c.Limits.PerSubject, Now: o.Now})
+	published, err := d.newIssuer()
+	if err != nil {
+		return err
+	}
 	d.Broker = broker.New(broker.Config{
 		Providers: g.providers, Policy: g.policy, Vendor: vendor, Federation: federation,
 		Sessions: sessions, Replay: once, Limit: limiter, Audit: d.audit, Tally: d.tally,
+		Prove:          d.newProofs(published),
 		OutliveSession: c.AWS.OutliveSession, Log: o.Log, Now: o.Now,
 	})
-	d.keys = keys.New(keys.Config{Store: d.store, Sealer: d.sealer, Now: o.Now, Log: o.Log})
-	issuerURL := c.Issuer.URL.Value
-	if issuerURL == "" {
-		issuerURL = serverURL(c)
-	}
-	published, err := issuer.New(issuer.Config{URL: issuerURL, Server: serverURL(c), Keys: d.keys, Now: o.Now})
-	if err != nil {
-		return fmt.Errorf("issuer: %w", err)
-	}
 	authorization := oauth.New(oauth.Config{
 		URL: serverURL(c), Sessions: sessions, Tokens: session.NewTokens(d.store, o.Now), Issuer: published, Broker: d.Broker, Replay: once,
 		Limit: limiter, Audit: d.audit, RefreshMax: c.Session.RefreshMax, Log: o.Log, Now: o.Now,
 	})
 	return d.mount(authorization, published)
-}
-
-// newVendor is the way to STS: one call, behind a cache.
-func (d *Daemon) newVendor(ctx context.Context) (vend.Vendor, error) {
-	c := d.options.Config.AWS
-	credentials := d.options.AWS
-	if credentials == nil {
-		chain, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(c.Region))
-		if err != nil {
-			return nil, fmt.Errorf("the broker's own AWS credentials: %w", err)
-		}
-		credentials = chain.Credentials
-	}
-	assume, err := vend.NewAssumeRole(vend.Config{
-		Credentials: aws.NewCredentialsCache(credentials), Region: c.Region, Endpoint: c.Endpoint.Value,
-		Timeout: c.Timeout,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return vend.NewCache(assume, vend.CacheConfig{Now: d.options.Now}), nil
 }
 
 // signinEndpoint is the stand-in's console, where there is a stand-in.

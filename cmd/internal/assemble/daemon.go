@@ -25,6 +25,7 @@ import (
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/keys"
 	"github.com/rolecall/rolecall/broker/store/sqlite"
+	"github.com/rolecall/rolecall/broker/vend"
 	"github.com/rolecall/rolecall/config"
 )
 
@@ -40,6 +41,8 @@ type Options struct {
 // Daemon is a broker that is ready to serve.
 type Daemon struct {
 	Broker *broker.Broker
+	// Bound is what orders wait for before they are at STS; its queue is a number to watch.
+	Bound *vend.Bound
 
 	options Options
 	store   *sqlite.Store
@@ -47,6 +50,7 @@ type Daemon struct {
 	tally   *audit.Tally
 	sealer  *keys.Sealer
 	keys    *keys.Keys
+	awsKeys *keys.Keys // nil unless some grant is of the mode web-identity
 	edge    *endpoint.Edge
 	refresh []func(context.Context) // metadata and the like, until the context ends
 }
@@ -124,6 +128,9 @@ func (d *Daemon) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	group.Go(func() { d.sweep(background) })
 	group.Go(func() { d.keys.Run(background) })
+	if d.awsKeys != nil {
+		group.Go(func() { d.awsKeys.Run(background) })
+	}
 	group.Go(func() {
 		d.tally.Run(background, func(err error) { d.options.Log.Error("record what the limits turned away", "error", err) })
 	})
