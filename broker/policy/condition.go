@@ -68,6 +68,7 @@ func wordFault(message string) string {
 // condition is one compiled `when`.
 type condition struct {
 	program cel.Program
+	text    string
 	// perRole is true where the answer depends on request.role.
 	perRole bool
 }
@@ -94,7 +95,7 @@ func compileCondition(when config.Text, faults *config.Faults) *condition {
 		faults.Add(when.Pos, "when: the condition gives %s, not true or false", checked.OutputType())
 		return nil
 	}
-	var c condition
+	c := condition{text: when.Value}
 	root := ast.NavigateAST(checked.NativeRep())
 	if inner := nestedLoop(root); inner != nil {
 		faults.Add(when.Pos, "when: column %d: a loop inside a loop, over anything but a list written out, takes too long for people in many groups",
@@ -211,4 +212,14 @@ func (v *variables) optional(name string) (any, bool) {
 		return types.String(v.ask.Device), v.ask.Device != ""
 	}
 	return nil, false
+}
+
+// When gives the condition of a grant as the file has it, "" where it has none.
+func (p *Policy) When(grant string) string {
+	for _, g := range p.grants {
+		if g.name == grant && g.when != nil {
+			return g.when.text
+		}
+	}
+	return ""
 }

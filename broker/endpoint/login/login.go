@@ -104,7 +104,7 @@ var roleRef = regexp.MustCompile(`^[\w+=,.@-]{1,64}/[\w+=,.@-]{1,64}$`)
 // roleIn is the role that the person goes on to, "" if it is another page.
 func roleIn(back string) string {
 	u, err := url.Parse(back)
-	if err != nil || (u.Path != "/console" && u.Path != "/keys") {
+	if err != nil || (u.Path != "/console" && u.Path != "/keys" && u.Path != "/why") {
 		return ""
 	}
 	if ref := u.Query().Get("role"); roleRef.MatchString(ref) {

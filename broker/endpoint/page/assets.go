@@ -28,6 +28,7 @@ type asset struct {
 // assets are all of them by name, and the addresses that pages use.
 type assets struct {
 	Style, Script, Icon string
+	Admin               string // the further style sheet of administration
 	byName              map[string]asset
 }
 
@@ -49,8 +50,9 @@ func loadAssets() (assets, error) {
 		a.byName[name] = asset{kind: kind, plain: content, zipped: zipped}
 		return "/assets/" + name
 	}
-	a.Style = add("static/*.css", "rolecall", ".css", "text/css; charset=utf-8")
+	a.Style = add("static/[0-9]*.css", "rolecall", ".css", "text/css; charset=utf-8")
 	a.Script = add("static/*.js", "rolecall", ".js", "text/javascript; charset=utf-8")
+	a.Admin = add("static/admin.css", "admin", ".css", "text/css; charset=utf-8")
 	a.Icon = add("static/icon.svg", "icon", ".svg", "image/svg+xml")
 	return a, err
 }

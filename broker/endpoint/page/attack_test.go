@@ -41,6 +41,9 @@ func TestANameCannotBecomeMarkup(t *testing.T) {
 			"keys-issued": func(w http.ResponseWriter, r *http.Request) error {
 				return pages.Keys(w, r, Keys{Person: person, Role: granted, Issued: &Issued{Region: evil, Credentials: iam.Credentials{AccessKeyID: evil, SecretAccessKey: secret.New(evil), SessionToken: secret.New(evil)}}})
 			},
+			"why": func(w http.ResponseWriter, r *http.Request) error {
+				return pages.Why(w, r, Why{Person: person, Role: role, SignInURL: evil, Address: evil, Others: []ListedRole{{evil, evil, true, false}}, Why: evilWhy(evil)})
+			},
 			"consent": func(w http.ResponseWriter, r *http.Request) error {
 				return pages.Consent(w, r, Consent{Username: evil, Client: evil, RedirectURI: evil, May: []string{evil}, Action: evil, Hidden: []Field{{evil, evil}}})
 			},
@@ -62,6 +65,17 @@ func TestANameCannotBecomeMarkup(t *testing.T) {
 			}
 		}
 	}
+}
+
+// evilWhy is an answer whose every text is an attack.
+func evilWhy(evil string) broker.Why {
+	why := broker.Why{Grant: evil, Reason: evil}
+	for _, test := range []string{"providers", "groups", "groups_matching", "users", "everyone", "when", "require.mfa", "require.max_auth_age", "device_flow", "role", evil} {
+		for _, fate := range []broker.Fate{broker.Held, broker.Failed} {
+			why.Rules = append(why.Rules, broker.Rule{Grant: evil, Fate: fate, Tests: []broker.RuleTest{{Test: test, Fate: fate, Detail: evil, When: evil}, {Test: test, Fate: fate, Detail: `in "` + evil}}})
+		}
+	}
+	return why
 }
 
 func TestRightToLeftTextStaysInItsOwnElement(t *testing.T) {

@@ -69,6 +69,7 @@ func samples(p *Pages) map[string]endpoint.Handler {
 	maps.Copy(all, listSamples(p))
 	maps.Copy(all, roleSamples(p))
 	maps.Copy(all, problemSamples(p))
+	maps.Copy(all, whySamples(p))
 	return all
 }
 
@@ -132,6 +133,35 @@ func roleSamples(p *Pages) map[string]endpoint.Handler {
 		"keys":             showing(p.Keys, Keys{Person: alice, Role: admin, Durations: []Option{{"1h", "1 hour", true}, {"8h", "8 hours, the most", false}}}),
 		"keys-issued":      showing(p.Keys, Keys{Person: alice, Role: admin, Issued: issued}),
 		"keys-stepup":      showing(p.Keys, Keys{Person: alice, Role: stale, SignInURL: "/login?fresh=1"}),
+	}
+}
+
+func whySamples(p *Pages) map[string]endpoint.Handler {
+	dev := Role{AccountID: "444455556666", AccountName: "development", Name: "Developer", Ref: "development/Developer", Grant: "developers", Duration: time.Hour, MaxDuration: 8 * time.Hour, Console: true}
+	admin := Role{AccountID: "111122223333", AccountName: "production", Name: "Admin", Ref: "production/Admin", Grant: "platform-admin", Withheld: "its condition does not hold: false"}
+	stale, refused := admin, admin
+	stale.StepUp = true
+	member := broker.RuleTest{Test: "groups", Fate: broker.Held, Detail: `in "platform"`}
+	skipped := broker.Rule{Grant: "of-others", Fate: broker.Skipped}
+	person := alice
+	person.Sessions, person.Admin = true, true
+	return map[string]endpoint.Handler{
+		"why-granted": showing(p.Why, Why{Person: person, Role: dev, Why: broker.Why{
+			Granted: true, Grant: "developers", Session: "arn:aws:sts::444455556666:assumed-role/Developer/alice@example.com", SourceIdentity: "corp=00u1a2b3", Tags: []iam.Tag{{Key: "team", Value: "payments"}},
+			Rules: []broker.Rule{{Grant: "developers", Fate: broker.Held, Tests: []broker.RuleTest{{Test: "groups", Fate: broker.Held, Detail: `in "developers"`}, {Test: "role", Fate: broker.Held, Detail: "gives arn:aws:iam::444455556666:role/Developer"}}}, skipped},
+		}}),
+		"why-condition": showing(p.Why, Why{Person: alice, Role: admin, Address: "198.51.100.24", Others: []ListedRole{{"ReadOnly", "production/ReadOnly", true, false}}, Why: broker.Why{
+			Grant: "platform-admin", Reason: "its condition does not hold: false",
+			Rules: []broker.Rule{{Grant: "platform-admin", Fate: broker.Failed, Tests: []broker.RuleTest{member, {Test: "when", Fate: broker.Failed, When: `cidr("10.0.0.0/8").containsIP(request.ip)`}}}, skipped, skipped},
+		}}),
+		"why-stepup": showing(p.Why, Why{Person: alice, Role: stale, SignInURL: "/login?fresh=1", Why: broker.Why{
+			Grant: "platform-admin", Reason: "needs a second factor", StepUp: true,
+			Rules: []broker.Rule{{Grant: "platform-admin", Fate: broker.Failed, Tests: []broker.RuleTest{member, {Test: "require.mfa", Fate: broker.Failed, Detail: "methods are pwd"}}}},
+		}}),
+		"why-refused": showing(p.Why, Why{Person: alice, Role: refused, Why: broker.Why{
+			Grant: "deny-leavers", Reason: "refused by the grant deny-leavers",
+			Rules: []broker.Rule{{Grant: "deny-leavers", Deny: true, Fate: broker.Failed, Tests: []broker.RuleTest{{Test: "groups", Fate: broker.Held, Detail: `in "leavers"`}}}},
+		}}),
 	}
 }
 

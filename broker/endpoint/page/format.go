@@ -14,15 +14,17 @@ import (
 // functions are what templates may call.
 func functions() template.FuncMap {
 	return template.FuncMap{
-		"icon":     icon,
-		"initial":  initial,
-		"roleLink": roleLink,
-		"span":     span,
-		"seconds":  func(d time.Duration) int { return max(0, int(d.Seconds())) },
-		"clock":    func(t time.Time) string { return t.UTC().Format("15:04 UTC") },
-		"exact":    func(t time.Time) string { return t.UTC().Format("15:04:05 UTC") },
-		"moment":   func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") },
-		"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"icon":       icon,
+		"initial":    initial,
+		"roleLink":   roleLink,
+		"testText":   testText,
+		"choosePath": func(console bool) string { return choose(console, "/console", "/keys") },
+		"span":       span,
+		"seconds":    func(d time.Duration) int { return max(0, int(d.Seconds())) },
+		"clock":      func(t time.Time) string { return t.UTC().Format("15:04 UTC") },
+		"exact":      func(t time.Time) string { return t.UTC().Format("15:04:05 UTC") },
+		"moment":     func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") },
+		"iso":        func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	}
 }
 
@@ -30,6 +32,7 @@ func functions() template.FuncMap {
 func icon(name string) (template.HTML, error) {
 	paths := map[string]template.HTML{
 		"copy":    `<path d="M5.5 5.5h8v8h-8z"/><path d="M10.5 5.5v-3h-8v8h3"/>`,
+		"failed":  `<path d="m4 4 8 8m0-8-8 8"/>`,
 		"held":    `<path d="m3 8.5 3.2 3.2L13 5"/>`,
 		"info":    `<circle cx="8" cy="8" r="6"/><path d="M8 7.3v3.7M8 5v.1"/>`,
 		"lock":    `<path d="M3.5 7.5h9v6h-9zM5.5 7.5V5a2.5 2.5 0 0 1 5 0v2.5"/>`,

@@ -2,6 +2,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"embed"
 	"fmt"
@@ -57,7 +58,8 @@ type document struct {
 	Organisation, Support string
 	Assets                assets
 	Person                *Person
-	Home                  bool
+	Section               string
+	Style                 string
 	View                  any
 }
 
@@ -69,16 +71,25 @@ type look struct {
 	// compress is safe only where the page repeats nothing of the request: with
 	// the CSRF token in it, lengths would tell (BREACH).
 	compress bool
+	set      *template.Template // nil is the pages' own
+	section  string             // of the bar: roles, sessions, admin; "" is roles
 }
 
 // render writes a page. It is rendered whole before the first byte leaves, so
 // that a fault becomes an error page.
 func (p *Pages) render(w http.ResponseWriter, r *http.Request, l look, view any) error {
 	var out bytes.Buffer
-	err := p.set.ExecuteTemplate(&out, l.name, document{
+	if l.set == nil {
+		l.set = p.set
+	}
+	style := ""
+	if l.section == sectionAdmin {
+		style = p.assets.Admin
+	}
+	err := l.set.ExecuteTemplate(&out, l.name, document{
 		Name: l.name, Title: l.title, Theme: theme(r), CSRF: p.config.Cookies.CSRF(r),
 		RequestID: endpoint.Origin(r).RequestID, Organisation: p.config.Organisation, Support: p.config.Support,
-		Assets: p.assets, Person: l.person, Home: l.name == "home" || l.name == "norole", View: view,
+		Assets: p.assets, Person: l.person, Section: cmp.Or(l.section, "roles"), Style: style, View: view,
 	})
 	if err != nil {
 		return fmt.Errorf("render the page %s: %w", l.name, err)
@@ -150,6 +161,15 @@ func (r Role) status() int {
 		return http.StatusForbidden
 	}
 	return http.StatusOK
+}
+
+// Why renders why the person has a role, or not.
+func (p *Pages) Why(w http.ResponseWriter, r *http.Request, view Why) error {
+	title := "Why not " + view.Role.Ref
+	if view.Why.Granted {
+		title = "Why " + view.Role.Ref
+	}
+	return p.render(w, r, look{name: "why", title: title, person: &view.Person}, view)
 }
 
 // Consent renders the question whether a program may act for the person, and

@@ -17,6 +17,9 @@ type Person struct {
 	Provider string // its label
 	MFA      bool
 	Until    time.Time
+	// Sessions says that there is a page of the person's own sessions, Admin that
+	// administration is theirs to see.
+	Sessions, Admin bool
 }
 
 // SignIn is the sign-in page.

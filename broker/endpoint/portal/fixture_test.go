@@ -36,6 +36,13 @@ type fakeBroker struct {
 	orders  []broker.Order
 	console []broker.ConsoleOrder
 	stale   bool
+	why     broker.Why
+	asked   []string // of Why
+}
+
+func (f *fakeBroker) Why(_ context.Context, _ broker.Origin, _ broker.Caller, role string) (broker.Why, error) {
+	f.asked = append(f.asked, role)
+	return f.why, f.err
 }
 
 func (f *fakeBroker) Session(_ context.Context, _ broker.Origin, token string) (broker.Caller, error) {
@@ -106,7 +113,7 @@ func site(t *testing.T, fake *fakeBroker) http.Handler {
 		URL: &url.URL{Scheme: "http", Host: "sso.example.com"}, Problems: pages,
 		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon },
 	}, pages, Endpoint{
-		Service: fake, Pages: pages, URL: "http://sso.example.com", Region: "eu-west-1",
+		Service: fake, Explain: fake, Pages: pages, URL: "http://sso.example.com", Region: "eu-west-1",
 		ConsoleOrigins: []string{"https://signin.aws.example", "https://*.console.aws.example"}, Now: func() time.Time { return noon },
 	})
 }

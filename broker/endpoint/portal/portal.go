@@ -5,6 +5,7 @@
 //	POST /console   the AWS console opens: 303 to an address that signs in, once
 //	GET  /keys      the form that asks for access keys of a role
 //	POST /keys      access keys, shown once
+//	GET  /why       why the person has a role, or not: rule by rule
 //
 // A GET never issues anything. A POST carries the CSRF token. Links of a role are
 // stable: they survive signing in and can be shared. A role that is withheld keeps
@@ -31,17 +32,24 @@ type Service interface {
 	SignInProviders() []broker.ProviderInfo
 }
 
+// Explainer says why somebody has a role or not; broker.Broker is one.
+type Explainer interface {
+	Why(ctx context.Context, origin broker.Origin, caller broker.Caller, role string) (broker.Why, error)
+}
+
 // Pages renders what this endpoint shows.
 type Pages interface {
 	Home(w http.ResponseWriter, r *http.Request, view page.Home) error
 	NoRole(w http.ResponseWriter, r *http.Request, view page.NoRole) error
 	Console(w http.ResponseWriter, r *http.Request, view page.Console) error
 	Keys(w http.ResponseWriter, r *http.Request, view page.Keys) error
+	Why(w http.ResponseWriter, r *http.Request, view page.Why) error
 }
 
 // Endpoint serves the portal.
 type Endpoint struct {
 	Service Service
+	Explain Explainer
 	Pages   Pages
 	Cookies endpoint.Cookies
 	// URL is the public address of the broker, for links to share.
@@ -74,6 +82,7 @@ func (e Endpoint) Mount(mux *endpoint.Mux) {
 	mux.Page("POST /console", e.signedIn(e.openConsole))
 	mux.Page("GET /keys", e.signedIn(e.keysPage))
 	mux.Page("POST /keys", e.signedIn(e.makeKeys))
+	mux.Page("GET /why", e.signedIn(e.whyPage))
 }
 
 // handler answers somebody who is signed in.

@@ -18,6 +18,7 @@ func TestWithoutASessionAPageLeadsToTheSignInAndBack(t *testing.T) {
 		"/": "/login?return_to=%2F",
 		"/console?role=production/Admin&service=s3": "/login?return_to=%2Fconsole%3Frole%3Dproduction%2FAdmin%26service%3Ds3",
 		"/keys?role=production/Admin":               "/login?return_to=%2Fkeys%3Frole%3Dproduction%2FAdmin",
+		"/why?role=production/Admin":                "/login?return_to=%2Fwhy%3Frole%3Dproduction%2FAdmin",
 	} {
 		for _, session := range []string{"", "ended"} {
 			w := send(h, httptest.NewRequest(http.MethodGet, "http://sso.example.com"+target, nil), session)
@@ -55,7 +56,7 @@ func TestTheListHasEachRoleWithBothItsLinks(t *testing.T) {
 	for _, want := range []string{
 		`href="/console?role=production/Admin"`, `href="/keys?role=production/Admin"`,
 		`href="/console?role=development/Developer"`, `href="/keys?role=development/Deploy" title="Access keys only"`,
-		`<li class="role withheld"><a class="open" href="/console?role=production/Billing"`,
+		`<li class="role withheld"><a class="open" href="/why?role=production/Billing"`,
 		`<input type="search" id="q"`, `4 roles in 2 accounts`, `Sign out`, `until <time datetime="2026-11-23T22:00:00Z">22:00 UTC</time>`,
 		`by <bdi>Corporate sign-in</bdi> with two factors`, `<bdi>Alice Meyer</bdi>`,
 	} {
@@ -190,4 +191,7 @@ func TestEveryConsoleOfAWSIsNamedInThePolicy(t *testing.T) {
 	}
 }
 
-var _ Service = (*broker.Broker)(nil)
+var (
+	_ Service   = (*broker.Broker)(nil)
+	_ Explainer = (*broker.Broker)(nil)
+)

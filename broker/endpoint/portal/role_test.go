@@ -17,7 +17,7 @@ func TestWhatIsNotGrantedAndWhatDoesNotExistAnswerAlike(t *testing.T) {
 	t.Parallel()
 	h := site(t, demo())
 	for _, ref := range []string{"production/Nothing", "nowhere/Admin", "arn:aws:iam::999999999999:role/Admin", "arn:aws:iam::111122223333:role/Nothing", "<script>", "Admin", "production/", "/Admin"} {
-		for _, path := range []string{"/console", "/keys"} {
+		for _, path := range []string{"/console", "/keys", "/why"} {
 			w := visit(h, path+"?role="+url.QueryEscape(ref))
 			html := w.Body.String()
 			if w.Code != http.StatusForbidden || !strings.Contains(html, "This role is not granted to you") || !strings.Contains(html, "role_not_granted") {
@@ -32,7 +32,7 @@ func TestWhatIsNotGrantedAndWhatDoesNotExistAnswerAlike(t *testing.T) {
 
 func TestAnAddressWithoutARoleSaysSo(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{"/console", "/keys?role="} {
+	for _, path := range []string{"/console", "/keys?role=", "/why"} {
 		if w := visit(site(t, demo()), path); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "names no role") {
 			t.Errorf("%s: answered %d", path, w.Code)
 		}

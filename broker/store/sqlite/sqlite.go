@@ -23,6 +23,7 @@ import (
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
 
 	"github.com/rolecall/rolecall/broker/keys"
+	"github.com/rolecall/rolecall/broker/marks"
 	"github.com/rolecall/rolecall/broker/replay"
 	"github.com/rolecall/rolecall/broker/session"
 )
@@ -32,6 +33,7 @@ var (
 	_ session.Store = (*Store)(nil)
 	_ replay.Store  = (*Store)(nil)
 	_ keys.Store    = (*Store)(nil)
+	_ marks.Store   = (*Store)(nil)
 )
 
 // busyTimeout is how long one process waits for another's commit.

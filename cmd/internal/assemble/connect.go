@@ -83,7 +83,7 @@ func (d *Daemon) mount(authorization *oauth.Server, published *issuer.Issuer) er
 		login.Endpoint{Service: d.Broker, Pages: pages, Cookies: cookies},
 		samlendpoint.Endpoint{SignIn: signIn, Metadata: d.Broker},
 		oidcendpoint.Endpoint{SignIn: signIn},
-		portal.Endpoint{Service: d.Broker, Pages: pages, Cookies: cookies, URL: serverURL(c), Region: c.AWS.Region, ConsoleOrigins: d.consoleOrigins(), Now: o.Now},
+		portal.Endpoint{Service: d.Broker, Explain: d.Broker, Pages: pages, Cookies: cookies, URL: serverURL(c), Region: c.AWS.Region, ConsoleOrigins: d.consoleOrigins(), Now: o.Now},
 		token.Endpoint{
 			Service: authorization, Extensions: authorization, Exchanger: d.Broker, Audiences: []string{serverURL(c), published.URL()},
 			Sessions: d.Broker, Metadata: published, Pages: consentPage{pages}, Cookies: cookies, Now: o.Now,
