@@ -171,6 +171,9 @@ func (m *memory) TakePending(context.Context, session.Hash, session.Hash, time.T
 }
 
 func (m *memory) EndSubject(context.Context, string, string) error { panic("not asked for") }
+func (m *memory) EndUpstream(context.Context, string, string, []string) ([]session.Row, error) {
+	panic("not asked for")
+}
 
 func (m *memory) ClaimName(context.Context, string, string, string) (bool, error) {
 	panic("not asked for")

@@ -117,7 +117,7 @@ func (s *Sessions) Create(ctx context.Context, n New) (token string, made Sessio
 	token = NewHandle()
 	err = s.cfg.Store.PutSession(ctx, hash(token), Row{
 		ID: made.ID, Provider: made.Identity.Provider, Subject: made.Identity.Subject,
-		Expires: made.Expires, Seen: now, Data: data,
+		Expires: made.Expires, Seen: now, Data: data, NameID: up.NameID, SessionIndex: up.SessionIndex,
 	})
 	if err != nil {
 		return "", Session{}, fmt.Errorf("keep a session: %w", err)
@@ -168,12 +168,35 @@ func (s *Sessions) EndAll(ctx context.Context, provider, subject string) error {
 	return s.cfg.Store.EndSubject(ctx, provider, subject)
 }
 
+// EndUpstream is End for every session that a provider knows as nameID, of those
+// indexes if there are any. It gives what it ended, live or not.
+func (s *Sessions) EndUpstream(ctx context.Context, provider, nameID string, indexes []string) ([]Session, error) {
+	if nameID == "" {
+		return nil, fmt.Errorf("end the sessions of a provider's logout: it names nobody")
+	}
+	rows, err := s.cfg.Store.EndUpstream(ctx, provider, nameID, indexes)
+	if err != nil {
+		return nil, fmt.Errorf("end the sessions of a provider's logout: %w", err)
+	}
+	ended := make([]Session, len(rows))
+	for i, row := range rows {
+		if ended[i], err = decode(row); err != nil {
+			return nil, err
+		}
+	}
+	return ended, nil
+}
+
 // live decodes a row that is neither too old nor idle.
 func (s *Sessions) live(row Row) (Session, error) {
 	now := s.cfg.Now()
 	if !now.Before(row.Expires) || !now.Before(row.Seen.Add(s.cfg.Idle)) {
 		return Session{}, fmt.Errorf("session: expired: %w", ErrNotFound)
 	}
+	return decode(row)
+}
+
+func decode(row Row) (Session, error) {
 	var data sessionData
 	if err := json.Unmarshal(row.Data, &data); err != nil {
 		return Session{}, fmt.Errorf("session %s: the store's data cannot be read: %w", row.ID, err)

@@ -220,3 +220,26 @@ func TestHandlesAreToldFromOtherText(t *testing.T) {
 		}
 	}
 }
+
+func TestAProvidersLogoutEndsTheSessionsThatItMeans(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	token, made, err := w.Create(t.Context(), session.New{Login: aliceLogin(), Via: "browser"})
+	must(t, err)
+	other := aliceLogin()
+	other.Upstream.SessionIndex = "_other"
+	still, _, err := w.Create(t.Context(), session.New{Login: other, Via: "browser"})
+	must(t, err)
+	ended, err := w.EndUpstream(t.Context(), "corp", "a-1", []string{"_i"})
+	must(t, err)
+	if len(ended) != 1 || ended[0].ID != made.ID || ended[0].Identity.Username != "alice" {
+		t.Errorf("ended %+v", ended)
+	}
+	_, err = w.Get(t.Context(), token)
+	wantError(t, "the session that was meant", err, session.ErrNotFound)
+	_, err = w.Get(t.Context(), still)
+	must(t, err)
+	if _, err := w.EndUpstream(t.Context(), "corp", "", nil); err == nil {
+		t.Error("a logout of nobody is no error")
+	}
+}

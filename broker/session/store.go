@@ -19,7 +19,10 @@ type Row struct {
 	Keep time.Time
 	// Seen is, of a session, its last request.
 	Seen time.Time
-	Data []byte
+	// NameID and SessionIndex are, of a session, the provider's own names for it, ""
+	// where it has none. They are written and searched for, not read.
+	NameID, SessionIndex string
+	Data                 []byte
 }
 
 // TokenRow is what a store keeps of an access or refresh token.
@@ -90,6 +93,10 @@ type TokenStore interface {
 type PeopleStore interface {
 	// EndSubject is EndSession for all sessions and families of one subject.
 	EndSubject(ctx context.Context, provider, subject string) error
+	// EndUpstream is EndSession for all sessions that provider knows as nameID, of
+	// those indexes if there are any; a session without an index is one of each. It
+	// gives the sessions that it ended.
+	EndUpstream(ctx context.Context, provider, nameID string, indexes []string) ([]Row, error)
 	// ClaimName gives a name to whoever asks first and reports whether it is theirs.
 	ClaimName(ctx context.Context, name, provider, subject string) (bool, error)
 	// PutConsent gives ErrNotFound where the session is gone.

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -10,8 +11,8 @@ import (
 
 // PutSession implements session.SessionStore.
 func (s *Store) PutSession(ctx context.Context, token session.Hash, row session.Row) error {
-	return s.exec(ctx, "INSERT INTO sessions (id, token, provider, subject, expires, seen, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
-		row.ID, token[:], row.Provider, row.Subject, micros(row.Expires), micros(row.Seen), blob(row.Data))
+	return s.exec(ctx, "INSERT INTO sessions (id, token, provider, subject, expires, seen, data, name_id, session_index) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		row.ID, token[:], row.Provider, row.Subject, micros(row.Expires), micros(row.Seen), blob(row.Data), row.NameID, row.SessionIndex)
 }
 
 // TouchSession implements session.SessionStore.
@@ -24,13 +25,44 @@ func (s *Store) EndSession(ctx context.Context, id string) error {
 	if id == "" { // families without a session have none to end by
 		return nil
 	}
-	return do(ctx, s, func(tx *tx) error {
-		return tx.all([]any{id},
-			"DELETE FROM sessions WHERE id = ?", // and its consents
-			"DELETE FROM codes WHERE session = ? AND taken = 0",
-			"DELETE FROM tokens WHERE family IN (SELECT id FROM families WHERE session = ?)",
-			"UPDATE families SET ended = 1, data = x'' WHERE session = ? AND ended = 0",
-		)
+	return do(ctx, s, func(tx *tx) error { return tx.endSession(id) })
+}
+
+func (t *tx) endSession(id string) error {
+	return t.all([]any{id},
+		"DELETE FROM sessions WHERE id = ?", // and its consents
+		"DELETE FROM codes WHERE session = ? AND taken = 0",
+		"DELETE FROM tokens WHERE family IN (SELECT id FROM families WHERE session = ?)",
+		"UPDATE families SET ended = 1, data = x'' WHERE session = ? AND ended = 0",
+	)
+}
+
+// EndUpstream implements session.PeopleStore.
+func (s *Store) EndUpstream(ctx context.Context, provider, nameID string, indexes []string) ([]session.Row, error) {
+	if nameID == "" { // a session whose provider has no name for it is not meant
+		return nil, nil
+	}
+	list, err := json.Marshal(append([]string{}, indexes...))
+	if err != nil {
+		return nil, err
+	}
+	return write(ctx, s, func(tx *tx) ([]session.Row, error) {
+		var rows []session.Row
+		for {
+			var row session.Row
+			var expires, seen int64
+			found, err := tx.query(`SELECT id, provider, subject, expires, seen, data FROM sessions WHERE provider = ?1 AND name_id = ?2
+				AND (?3 = '[]' OR session_index = '' OR session_index IN (SELECT value FROM json_each(?3))) ORDER BY id LIMIT 1`,
+				[]any{provider, nameID, string(list)}, &row.ID, &row.Provider, &row.Subject, &expires, &seen, &row.Data)
+			if err != nil || !found {
+				return rows, err
+			}
+			row.Expires, row.Seen = fromMicros(expires), fromMicros(seen)
+			if err := tx.endSession(row.ID); err != nil {
+				return nil, err
+			}
+			rows = append(rows, row)
+		}
 	})
 }
 

@@ -18,6 +18,8 @@ func sessionTests() map[string]func(*testing.T, Fresh) {
 		"the end of a session takes all that was made from it":    sessionEnd,
 		"the end of one session leaves other sessions alone":      sessionEndAlone,
 		"the end of a subject is the end of that subject only":    subjectEnd,
+		"the end at a provider finds sessions by its names":       upstreamEnd,
+		"the end at a provider of nobody's name ends nobody":      upstreamEndEmpty,
 		"the end without a session id ends no sessionless family": sessionEndEmpty,
 	}
 }
@@ -152,4 +154,52 @@ func sessionEndEmpty(t *testing.T, fresh Fresh) {
 	must(t, s.EndSession(t.Context(), ""))
 	_, _, err := s.FindToken(t.Context(), key("phone-access"))
 	must(t, err)
+}
+
+func upstreamEnd(t *testing.T, fresh Fresh) {
+	s := one(t, fresh)
+	put := func(id, provider, nameID, index string) {
+		row := sessionRow(id)
+		row.Provider, row.NameID, row.SessionIndex = provider, nameID, index
+		furnish(t, s, id, row)
+	}
+	put("a1", "corp", "alice", "i1")
+	put("a2", "corp", "alice", "i2")
+	put("a3", "corp", "alice", "")
+	put("a4", "google", "alice", "i1")
+	put("b1", "corp", "bob", "i1")
+	ended := func(what string, want []string, provider, nameID string, indexes ...string) {
+		t.Helper()
+		rows, err := s.EndUpstream(t.Context(), provider, nameID, indexes)
+		must(t, err)
+		var got []string
+		for _, row := range rows {
+			got = append(got, row.ID)
+			if row.Provider != provider || row.Subject != "alice" || string(row.Data) != `{"id":"`+row.ID+`"}` {
+				t.Errorf("%s: %+v", what, row)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	ended("another index", []string{"a3"}, "corp", "alice", "i9") // and what has no index
+	ended("a stranger", nil, "corp", "carol")
+	ended("one index of two", []string{"a1"}, "corp", "alice", "i1", `i"'9`)
+	gone(t, s, "a1", true)
+	gone(t, s, "a2", false)
+	put("a5", "corp", "alice", "i5")
+	ended("no index", []string{"a2", "a5"}, "corp", "alice")
+	ended("once more", nil, "corp", "alice")
+	gone(t, s, "a4", false)
+	gone(t, s, "b1", false)
+}
+
+func upstreamEndEmpty(t *testing.T, fresh Fresh) {
+	s := one(t, fresh)
+	furnish(t, s, "s1", sessionRow("s1")) // of a provider without such names
+	if rows, err := s.EndUpstream(t.Context(), "corp", "", nil); err != nil || len(rows) != 0 {
+		t.Errorf("ended %v, %v", rows, err)
+	}
+	gone(t, s, "s1", false)
 }
