@@ -49,13 +49,14 @@ func New(config Config, endpoints ...Mounter) *Edge {
 	for _, h := range append([]string{config.URL.Host}, config.Hosts...) {
 		e.hosts[hostKey(h, e.https)] = true
 	}
-	e.mux = &Mux{routes: http.NewServeMux(), edge: e}
-	e.mux.routes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { ok(w) })
-	e.mux.routes.HandleFunc("GET /readyz", e.ready)
+	e.mux = &Mux{routes: http.NewServeMux(), edge: e, paths: map[string]path{}}
+	e.mux.Page("GET /healthz", func(w http.ResponseWriter, _ *http.Request) error { ok(w); return nil })
+	e.mux.Page("GET /readyz", e.ready)
 	for _, m := range endpoints {
 		m.Mount(e.mux)
 	}
 	e.mux.Page("/", func(http.ResponseWriter, *http.Request) error { return ErrNoPage })
+	e.mux.close()
 	return e
 }
 
@@ -84,7 +85,9 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if p := recover(); p != nil {
 			e.config.Log.Error("panic in a handler", "request_id", origin.RequestID, "panic", p, "stack", string(debug.Stack()))
 			if !record.begun {
-				e.page(w, r, errors.New("panic"))
+				e.adapterFor(r)(w, r, errors.New("panic"))
+			} else {
+				defer panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 			}
 		}
 		e.config.Log.Info("request", "request_id", origin.RequestID, "method", r.Method, "path", r.URL.Path,
@@ -117,15 +120,16 @@ func (e *Edge) misdirected(w http.ResponseWriter) {
 	http.Error(w, "This server does not answer to that host name. Use "+e.config.URL.String(), http.StatusMisdirectedRequest)
 }
 
-func (e *Edge) ready(w http.ResponseWriter, r *http.Request) {
+func (e *Edge) ready(w http.ResponseWriter, r *http.Request) error {
 	if e.config.Ready != nil {
 		if err := e.config.Ready(r.Context()); err != nil {
 			e.config.Log.Warn("not ready", "error", err)
 			http.Error(w, "not ready", http.StatusServiceUnavailable)
-			return
+			return nil
 		}
 	}
 	ok(w)
+	return nil
 }
 
 func ok(w http.ResponseWriter) {
@@ -143,7 +147,7 @@ func (e *Edge) page(w http.ResponseWriter, r *http.Request, err error) {
 	} else {
 		shown := broker.Shown(err)
 		SetRetryAfter(w, shown)
-		p.Status, p.Code, p.Reason, p.Message, p.Retry = Status(shown.Code), shown.Code, shown.Reason, shown.Message, shown.RetryAfter
+		p.Status, p.Code, p.Reason, p.Message, p.Retry = statusOf(shown), shown.Code, shown.Reason, shown.Message, shown.RetryAfter
 	}
 	NoStore(w)
 	if failed := e.config.Problems.Problem(w, r, p); failed != nil {
@@ -151,27 +155,18 @@ func (e *Edge) page(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// logFailure writes the hidden cause where operators find it: an error for what
-// is wrong on our side, a note for what was refused.
-func (e *Edge) logFailure(r *http.Request, err error) {
-	level := slog.LevelInfo
-	switch broker.CodeOf(err) {
-	case broker.Internal, broker.Unavailable:
-		level = slog.LevelError
-	}
-	if errors.Is(err, ErrNoPage) {
-		level = slog.LevelDebug
-	}
-	e.config.Log.Log(r.Context(), level, "request failed", "request_id", Origin(r).RequestID, "path", r.URL.Path, "error", err)
-}
-
 // hostKey compares hosts without case and without the scheme's default port.
 func hostKey(host string, https bool) string {
 	host = strings.ToLower(host)
+	port := ":80"
 	if https {
-		return strings.TrimSuffix(host, ":443")
+		port = ":443"
 	}
-	return strings.TrimSuffix(host, ":80")
+	name, found := strings.CutSuffix(host, port)
+	if !found || (strings.Contains(name, ":") && !strings.HasSuffix(name, "]")) {
+		return host // another port, or an address without brackets
+	}
+	return name
 }
 
 // recorder remembers what was answered, for the log.

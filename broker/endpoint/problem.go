@@ -50,6 +50,14 @@ func Status(code broker.Code) int {
 	return http.StatusInternalServerError
 }
 
+// statusOf is the status of an error as it is shown.
+func statusOf(e *broker.Error) int {
+	if errors.Is(e, errMethod) {
+		return http.StatusMethodNotAllowed
+	}
+	return Status(e.Code)
+}
+
 // SetRetryAfter says when to come back, in whole seconds, at least one.
 func SetRetryAfter(w http.ResponseWriter, e *broker.Error) {
 	wait := e.RetryAfter
@@ -93,7 +101,7 @@ func apiProblem(w http.ResponseWriter, r *http.Request, err error) {
 		}
 		w.Header().Add("WWW-Authenticate", step)
 	}
-	_ = WriteJSON(w, Status(e.Code), struct {
+	_ = WriteJSON(w, statusOf(e), struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 		RequestID   string `json:"request_id"`
