@@ -10,6 +10,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -164,17 +165,22 @@ func (e Endpoint) consoleURL(w http.ResponseWriter, r *http.Request) error {
 	}{console.URL.Reveal()})
 }
 
-// readJSON decodes one JSON document strictly.
+// readJSON decodes one JSON document strictly: an object whose members are known,
+// spelled as documented, and there once.
 func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return broker.Fail(broker.InvalidRequest, "content_type", "The body must be application/json.")
 	}
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return err
+	}
+	if name := doubtful(body); name != "" {
+		return broker.Fail(broker.InvalidRequest, "malformed_json", "The body is not the JSON expected: a member is there twice or not spelled as documented.")
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		if _, tooBig := errors.AsType[*http.MaxBytesError](err); tooBig {
-			return err
-		}
 		return broker.Fail(broker.InvalidRequest, "malformed_json", "The body is not the JSON expected: "+jsonFault(err)).Because(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
@@ -183,10 +189,46 @@ func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
 	return nil
 }
 
+// doubtful finds a member of an object that encoding/json would take although
+// another reader would not: it folds case, and the last of several counts.
+func doubtful(body []byte) string {
+	d := json.NewDecoder(bytes.NewReader(body))
+	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+		return "" // the decoder says what is wrong
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		key, err := d.Token()
+		name, ok := key.(string)
+		var value json.RawMessage
+		if err != nil || !ok || d.Decode(&value) != nil {
+			return ""
+		}
+		if seen[name] || strings.ContainsFunc(name, unlikeOurs) {
+			return name
+		}
+		seen[name] = true
+	}
+	return ""
+}
+
+// unlikeOurs finds what no member of the API has: the long s folds to s.
+func unlikeOurs(c rune) bool { return (c < 'a' || c > 'z') && c != '_' }
+
+func article(kind string) string {
+	if kind == "array" || kind == "object" {
+		return "an " + kind
+	}
+	return "a " + kind
+}
+
 // jsonFault says what is wrong without repeating the caller's text.
 func jsonFault(err error) string {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return "the member " + wrong.Field + " must not be a " + wrong.Value + "."
+		if wrong.Field == "" {
+			return "it must be an object."
+		}
+		return "the member " + wrong.Field + " must not be " + article(wrong.Value) + "."
 	}
 	if field, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok && len(field) < 64 {
 		return "there is no member " + field + "."
