@@ -339,7 +339,14 @@ func decodeDocument(text string) (document, error) {
 func strict(text string, into any) error {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
+	err := decoder.Decode(into)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok { // its own text names types of Go
+		if wrong.Field == "" {
+			return fmt.Errorf("a %s stands where an object belongs", wrong.Value)
+		}
+		return fmt.Errorf("%s must not be a %s", wrong.Field, wrong.Value)
+	}
+	if err != nil {
 		return err
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
