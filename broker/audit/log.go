@@ -188,6 +188,13 @@ func (l *Log) fail(err error) {
 	}
 }
 
+// Ready reports whether records are still taken; the error is final.
+func (l *Log) Ready() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed
+}
+
 // Close writes what is waiting, ends the writer and gives the file up.
 func (l *Log) Close() error {
 	l.mu.Lock()

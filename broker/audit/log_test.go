@@ -261,3 +261,28 @@ func TestARecordIsBounded(t *testing.T) {
 		t.Error("the cut goes through a character")
 	}
 }
+
+// What watches the process asks for it (GET /readyz).
+func TestAFailedRecordIsNotReadyUntilTheNextStart(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	l := open(t, path)
+	must(t, l.Append(t.Context(), event("r1")))
+	if err := l.Ready(); err != nil {
+		t.Fatalf("a record that is being written is not ready: %v", err)
+	}
+	must(t, os.Rename(path, path+".moved"))
+	if err := l.Append(t.Context(), event("r2")); !errors.Is(err, audit.ErrFailed) {
+		t.Fatalf("a record whose file is gone was accepted: %v", err)
+	}
+	must(t, os.Rename(path+".moved", path))
+	for range 2 { // it stays so, although the file is back
+		if err := l.Ready(); !errors.Is(err, audit.ErrFailed) {
+			t.Errorf("ready: %v", err)
+		}
+	}
+	must(t, l.Close())
+	if err := open(t, path).Ready(); err != nil {
+		t.Errorf("after a new start: %v", err)
+	}
+}

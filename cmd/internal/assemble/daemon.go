@@ -201,10 +201,17 @@ func (d *Daemon) Close() error {
 // Handler is the whole HTTP surface.
 func (d *Daemon) Handler() http.Handler { return d.edge }
 
+// ready reports whether orders can be filled: the store reads, the record is
+// written. A record that has failed stays failed, so that what watches the
+// process must start it again.
+func (d *Daemon) ready(ctx context.Context) error {
+	return errors.Join(d.audit.Ready(), d.store.Ping(ctx))
+}
+
 // edgeConfig is what the HTTP edge takes from the configuration.
 func (d *Daemon) edgeConfig(public *url.URL) endpoint.Config {
 	c := d.options.Config
-	edge := endpoint.Config{URL: public, Log: d.options.Log, Now: d.options.Now, Ready: d.store.Ping}
+	edge := endpoint.Config{URL: public, Log: d.options.Log, Now: d.options.Now, Ready: d.ready}
 	for _, cidr := range c.Server.TrustedProxies {
 		if prefix, err := netip.ParsePrefix(cidr.Value); err == nil { // judged by config
 			edge.TrustedProxies = append(edge.TrustedProxies, prefix)
