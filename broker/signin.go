@@ -55,7 +55,7 @@ func (b *Broker) Begin(ctx context.Context, req BeginRequest) (Begun, error) {
 	}
 	provider, ok := b.providers[req.Provider]
 	if !ok || provider.Type != req.Type {
-		return Begun{}, unknownProvider(req.Provider)
+		return Begun{}, b.refuseSignIn(ctx, req.Origin, req.Provider, idp.Identity{}, unknownProvider(req.Provider))
 	}
 	handle, browser := session.NewHandle(), req.Browser
 	if !session.IsHandle(browser) {
@@ -165,7 +165,7 @@ func (b *Broker) refuseSignIn(ctx context.Context, origin Origin, provider strin
 		b.TurnedAway(ctx, origin, "signin")
 		return shown
 	}
-	who.Provider = provider
+	who.Provider = boundedText(provider) // it may be any text of an address
 	event := b.event(origin, "signin", who)
 	event.Outcome, event.Reason, event.Detail = audit.Refused, shown.Reason, detailOf(err)
 	if shown.Code == Internal || shown.Code == Unavailable {
