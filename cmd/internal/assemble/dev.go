@@ -88,16 +88,26 @@ func NewDev(ctx context.Context, options DevOptions) (*Dev, error) {
 	return d, nil
 }
 
-func (d *Dev) start(ctx context.Context) (err error) {
+func (d *Dev) start(ctx context.Context) error {
+	if err := d.prepare(ctx); err != nil {
+		return err
+	}
+	return d.build(ctx)
+}
+
+// prepare finds addresses and a folder, and makes the configuration of them.
+func (d *Dev) prepare(ctx context.Context) error {
 	if err := d.listen(ctx); err != nil {
 		return err
 	}
 	if err := d.folder(); err != nil {
 		return err
 	}
-	if err := d.configure(); err != nil {
-		return err
-	}
+	return d.configure()
+}
+
+// build makes what the configuration says, with its surroundings.
+func (d *Dev) build(ctx context.Context) (err error) {
 	d.People = devPeople()
 	if d.idp, err = d.newDevIDP(); err != nil {
 		return fmt.Errorf("identity provider: %w", err)
