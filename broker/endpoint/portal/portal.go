@@ -15,12 +15,12 @@ package portal
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/endpoint/page"
+	"github.com/rolecall/rolecall/broker/endpoint/visitor"
 )
 
 // Service is the part of broker.Broker that the portal shows.
@@ -59,7 +59,9 @@ type Endpoint struct {
 	// ConsoleOrigins are all origins that opening a console passes through: AWSOrigins, or a
 	// stand-in's. Browsers check form-action at every redirect, AWS's own included.
 	ConsoleOrigins []string
-	Now            func() time.Time
+	// Admin says whether somebody sees the way to administration; nil is nobody.
+	Admin func(ctx context.Context, caller broker.Caller) bool
+	Now   func() time.Time
 }
 
 // AWSOrigins are the origins through which AWS's own consoles open, in every
@@ -85,43 +87,19 @@ func (e Endpoint) Mount(mux *endpoint.Mux) {
 	mux.Page("GET /why", e.signedIn(e.whyPage))
 }
 
-// handler answers somebody who is signed in.
-type handler func(w http.ResponseWriter, r *http.Request, caller broker.Caller) error
-
-// signedIn finds the caller. Without a session a page leads to the sign-in and
-// back; a form that was posted fails, so that nothing happens unasked after it.
-func (e Endpoint) signedIn(h handler) endpoint.Handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		endpoint.NoStore(w)
-		posted := r.Method == http.MethodPost
-		if posted {
-			if err := endpoint.ParseForm(r); err != nil {
-				return err
-			}
-		}
-		caller, err := e.Service.Session(r.Context(), endpoint.Origin(r), e.Cookies.Session(r))
-		switch {
-		case broker.CodeOf(err) == broker.Unauthenticated && !posted:
-			http.Redirect(w, r, "/login?return_to="+url.QueryEscape(endpoint.LocalPath(r.URL.RequestURI())), http.StatusSeeOther)
-			return nil
-		case err != nil:
-			return err
-		}
-		if posted {
-			if err := e.Cookies.CheckCSRF(r); err != nil {
-				return err
-			}
-		}
-		return h(w, r, caller)
-	}
+// door is where callers come in.
+func (e Endpoint) door() visitor.Door {
+	return visitor.Door{Sessions: e.Service, Cookies: e.Cookies, Admin: e.Admin}
 }
+
+func (e Endpoint) signedIn(h visitor.Handler) endpoint.Handler { return e.door().In(h) }
 
 func (e Endpoint) home(w http.ResponseWriter, r *http.Request, caller broker.Caller) error {
 	roles, err := e.Service.Roles(r.Context(), endpoint.Origin(r), caller)
 	if err != nil {
 		return err
 	}
-	who := e.person(caller)
+	who := e.door().Person(r.Context(), caller)
 	if len(roles) == 0 {
 		return e.Pages.NoRole(w, r, page.NoRole{
 			Person: who, ProviderName: caller.Identity.Provider, Groups: caller.Identity.Groups, Checked: e.Now(),
@@ -138,22 +116,4 @@ func bounded(q string) string {
 		return string(runes[:200])
 	}
 	return q
-}
-
-// person is the caller as the bar of every page shows them.
-func (e Endpoint) person(caller broker.Caller) page.Person {
-	who := caller.Identity
-	p := page.Person{Username: who.Username, Provider: who.Provider, MFA: who.MFA(), Until: caller.NotAfter}
-	for _, info := range e.Service.SignInProviders() {
-		if info.Name == who.Provider && info.Label != "" {
-			p.Provider = info.Label
-		}
-	}
-	for _, attribute := range []string{"name", "displayName", "urn:oid:2.16.840.1.113730.3.1.241"} {
-		if values := who.Attributes[attribute]; len(values) == 1 && values[0] != who.Username && len(values[0]) <= 200 {
-			p.Name = values[0]
-			break
-		}
-	}
-	return p
 }

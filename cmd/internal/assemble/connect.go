@@ -7,7 +7,9 @@ import (
 	"net/url"
 
 	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/account"
 	"github.com/rolecall/rolecall/broker/endpoint"
+	accountendpoint "github.com/rolecall/rolecall/broker/endpoint/account"
 	"github.com/rolecall/rolecall/broker/endpoint/api"
 	"github.com/rolecall/rolecall/broker/endpoint/login"
 	oidcendpoint "github.com/rolecall/rolecall/broker/endpoint/oidc"
@@ -15,8 +17,10 @@ import (
 	"github.com/rolecall/rolecall/broker/endpoint/portal"
 	samlendpoint "github.com/rolecall/rolecall/broker/endpoint/saml"
 	"github.com/rolecall/rolecall/broker/endpoint/token"
+	"github.com/rolecall/rolecall/broker/endpoint/visitor"
 	"github.com/rolecall/rolecall/broker/issuer"
 	"github.com/rolecall/rolecall/broker/limit"
+	"github.com/rolecall/rolecall/broker/marks"
 	"github.com/rolecall/rolecall/broker/oauth"
 	"github.com/rolecall/rolecall/broker/replay"
 	"github.com/rolecall/rolecall/broker/session"
@@ -52,6 +56,9 @@ func (d *Daemon) connect(ctx context.Context, g *generation) error {
 		URL: serverURL(c), Sessions: sessions, Tokens: session.NewTokens(d.store, o.Now), Issuer: published, Broker: d.Broker, Replay: once,
 		Limit: limiter, Audit: d.audit, RefreshMax: c.Session.RefreshMax, Log: o.Log, Now: o.Now,
 	})
+	d.account = account.New(account.Config{
+		Sessions: sessions, Marks: marks.NewBook(d.store, o.Now), Record: d.audit, Forget: d.Broker.Forget, Now: o.Now,
+	})
 	return d.mount(authorization, published)
 }
 
@@ -78,8 +85,14 @@ func (d *Daemon) mount(authorization *oauth.Server, published *issuer.Issuer) er
 	edge := d.edgeConfig(public)
 	edge.Problems = pages
 	signIn := endpoint.SignIn{Service: d.Broker, Cookies: cookies, Pages: pages}
+	door := visitor.Door{Sessions: d.Broker, Cookies: cookies}
+	own, err := accountendpoint.New(accountendpoint.Config{Service: d.account, Door: door, Pages: pages, Now: o.Now})
+	if err != nil {
+		return fmt.Errorf("pages: %w", err)
+	}
 	d.edge = endpoint.New(edge,
 		pages,
+		own,
 		login.Endpoint{Service: d.Broker, Pages: pages, Cookies: cookies},
 		samlendpoint.Endpoint{SignIn: signIn, Metadata: d.Broker},
 		oidcendpoint.Endpoint{SignIn: signIn},

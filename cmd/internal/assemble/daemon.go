@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/account"
 	"github.com/rolecall/rolecall/broker/audit"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/keys"
@@ -50,6 +51,7 @@ type Daemon struct {
 	tally   *audit.Tally
 	sealer  *keys.Sealer
 	keys    *keys.Keys
+	account *account.Service
 	awsKeys *keys.Keys // nil unless some grant is of the mode web-identity
 	edge    *endpoint.Edge
 	refresh []func(context.Context) // metadata and the like, until the context ends
