@@ -160,6 +160,7 @@ func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler,
 	}()
 	select {
 	case err := <-ended:
+		_ = listener.Close() // a certificate that cannot be read leaves it open
 		return err
 	case <-ctx.Done():
 	}
