@@ -100,7 +100,7 @@ type Session struct {
 
 // OAuth is the authorization server for the CLI.
 type OAuth struct {
-	DeviceFlow bool `yaml:"device_flow" later:"the device flow" doc:"RFC 8628 device authorization. Off by default: it can be phished."`
+	DeviceFlow bool `yaml:"device_flow" doc:"RFC 8628 device authorization. Off by default: it can be phished."`
 }
 
 // Limits are rates: N/s, N/m or N/h.

@@ -81,7 +81,6 @@ func TestTheSchemaRefusesWhatAnEditorCanSee(t *testing.T) {
 		"an unknown section":                     server + "plugins: []\n",
 		"an unknown key":                         server + "aws: {regoin: eu-west-1}\n",
 		"a key of a later version":               server + "aws: {revocation_role: x}\n",
-		"a switch of a later version":            server + "oauth: {device_flow: true}\n",
 		"a bad duration":                         server + "session: {max: 1d}\n",
 		"a bad rate":                             server + "limits: {per_address: 300}\n",
 		"text for true or false":                 server + "aws: {outlive_session: \"true\"}\n",

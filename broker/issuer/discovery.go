@@ -12,6 +12,8 @@ type document struct {
 	AuthorizationEndpoint string `json:"authorization_endpoint"`
 	TokenEndpoint         string `json:"token_endpoint"`
 	RevocationEndpoint    string `json:"revocation_endpoint"`
+	IntrospectionEndpoint string `json:"introspection_endpoint"`
+	DeviceEndpoint        string `json:"device_authorization_endpoint,omitempty"`
 	JWKSURI               string `json:"jwks_uri"`
 
 	ResponseTypes         []string `json:"response_types_supported"`
@@ -19,6 +21,7 @@ type document struct {
 	GrantTypes            []string `json:"grant_types_supported"`
 	CodeChallengeMethods  []string `json:"code_challenge_methods_supported"`
 	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
+	IntrospectionMethods  []string `json:"introspection_endpoint_auth_methods_supported"`
 	RevocationAuthMethods []string `json:"revocation_endpoint_auth_methods_supported"`
 	DPoPAlgorithms        []string `json:"dpop_signing_alg_values_supported"`
 	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
@@ -33,13 +36,15 @@ type document struct {
 	ClaimsParameter   bool     `json:"claims_parameter_supported"`
 }
 
-func discover(issuer, server string) document {
+func discover(config Config) document {
+	issuer, server := config.URL, config.Server
 	server = strings.TrimSuffix(server, "/")
-	return document{
+	d := document{
 		Issuer:                issuer,
 		AuthorizationEndpoint: server + "/oauth2/authorize",
 		TokenEndpoint:         server + "/oauth2/token",
 		RevocationEndpoint:    server + "/oauth2/revoke",
+		IntrospectionEndpoint: server + "/oauth2/introspect",
 		JWKSURI:               strings.TrimSuffix(issuer, "/") + "/.well-known/jwks.json",
 
 		ResponseTypes:         []string{"code"},
@@ -48,6 +53,7 @@ func discover(issuer, server string) document {
 		CodeChallengeMethods:  []string{"S256"},
 		TokenAuthMethods:      []string{"none"},
 		RevocationAuthMethods: []string{"none"},
+		IntrospectionMethods:  []string{"none"},
 		DPoPAlgorithms:        dpop.Algorithms(),
 		IssParameter:          true,
 
@@ -57,4 +63,9 @@ func discover(issuer, server string) document {
 		IDTokenAlgorithms: []string{Algorithm},
 		Prompts:           []string{"none", "login", "consent", "select_account"},
 	}
+	if config.DeviceFlow {
+		d.DeviceEndpoint = server + "/oauth2/device_authorization"
+		d.GrantTypes = append(d.GrantTypes, "urn:ietf:params:oauth:grant-type:device_code")
+	}
+	return d
 }

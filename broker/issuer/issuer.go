@@ -39,7 +39,9 @@ type Config struct {
 	Keys   Keys
 	// AWSKeys sign tokens for AWS and nothing else; nil where there are none.
 	AWSKeys Keys
-	Now     func() time.Time
+	// DeviceFlow publishes the device authorization endpoint.
+	DeviceFlow bool
+	Now        func() time.Time
 }
 
 // Issuer publishes and signs. It is safe for concurrent use.
@@ -53,7 +55,7 @@ func New(config Config) (*Issuer, error) {
 	if config.Server == "" {
 		config.Server = config.URL
 	}
-	document, err := json.Marshal(discover(config.URL, config.Server))
+	document, err := json.Marshal(discover(config))
 	if err != nil {
 		return nil, fmt.Errorf("discovery document: %w", err)
 	}

@@ -136,11 +136,13 @@ func TestDiscoveryNamesWhatThereIsAndNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]any{
-		"issuer":                                         "https://issuer.example.com",
-		"jwks_uri":                                       "https://issuer.example.com/.well-known/jwks.json",
-		"authorization_endpoint":                         "https://sso.example.com/oauth2/authorize",
-		"token_endpoint":                                 "https://sso.example.com/oauth2/token",
-		"revocation_endpoint":                            "https://sso.example.com/oauth2/revoke",
+		"issuer":                 "https://issuer.example.com",
+		"jwks_uri":               "https://issuer.example.com/.well-known/jwks.json",
+		"authorization_endpoint": "https://sso.example.com/oauth2/authorize",
+		"token_endpoint":         "https://sso.example.com/oauth2/token",
+		"revocation_endpoint":    "https://sso.example.com/oauth2/revoke",
+		"introspection_endpoint": "https://sso.example.com/oauth2/introspect",
+		"introspection_endpoint_auth_methods_supported":  []any{"none"},
 		"response_types_supported":                       []any{"code"},
 		"grant_types_supported":                          []any{"authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:token-exchange"},
 		"code_challenge_methods_supported":               []any{"S256"},
@@ -155,7 +157,7 @@ func TestDiscoveryNamesWhatThereIsAndNothingElse(t *testing.T) {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
-	for _, absent := range []string{"userinfo_endpoint", "registration_endpoint", "introspection_endpoint", "device_authorization_endpoint"} {
+	for _, absent := range []string{"userinfo_endpoint", "registration_endpoint", "device_authorization_endpoint"} {
 		if _, there := got[absent]; there {
 			t.Errorf("%s is published, but there is none", absent)
 		}

@@ -4,6 +4,8 @@
 //	Authorize, Decide   authorize.go     a browser's session becomes a code
 //	Token               token.go         a code or refresh token becomes tokens
 //	Exchange            exchange.go      evidence that a program brings becomes an access token (RFC 8693)
+//	StartDevice, FindDevice, AnswerDevice   device.go   a person answers for a program elsewhere (RFC 8628)
+//	Introspect          introspect.go    what a token is worth, for its own client (RFC 7662)
 //	Revoke              revoke.go        a family of tokens ends (RFC 7009)
 //	Authenticate        authenticate.go  an access token becomes a broker.Caller
 //

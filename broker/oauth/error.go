@@ -6,7 +6,7 @@ import "fmt"
 type ErrorCode string
 
 // The codes: RFC 6749 sections 4.1.2.1 and 5.2, OpenID Connect Core 1.0 section
-// 3.1.2.6, RFC 9449 section 5.
+// 3.1.2.6, RFC 9449 section 5, RFC 8628 section 3.5.
 const (
 	errInvalidRequest       ErrorCode = "invalid_request"
 	errInvalidClient        ErrorCode = "invalid_client"
@@ -21,6 +21,10 @@ const (
 	errRequestNotSupported  ErrorCode = "request_not_supported"
 	errURINotSupported      ErrorCode = "request_uri_not_supported"
 	errInvalidProof         ErrorCode = "invalid_dpop_proof"
+	errUnauthorizedClient   ErrorCode = "unauthorized_client"
+	errAuthorizationPending ErrorCode = "authorization_pending"
+	errSlowDown             ErrorCode = "slow_down"
+	errExpiredToken         ErrorCode = "expired_token"
 )
 
 // Error is a refusal as OAuth 2.0 tells it: to the client by redirect or as JSON.

@@ -52,17 +52,21 @@ type Broker interface {
 	Admit(ctx context.Context, origin broker.Origin, evidence broker.Evidence) (broker.Caller, error)
 }
 
-// Config is what a Server is made of. All fields are required but DPoPWindow.
+// Config is what a Server is made of. All fields are required but Devices, DeviceTries and DPoPWindow.
 type Config struct {
 	// URL is the public address of the broker; the endpoints are below it.
 	URL      string
 	Sessions Sessions
 	Tokens   Tokens
-	Issuer   Issuer
-	Broker   Broker
-	Replay   Replay
-	Limit    Limiter
-	Audit    Auditor
+	// Devices keeps device authorizations; nil switches the device flow off.
+	Devices Devices
+	// DeviceTries bounds how often people may type a code; required with Devices.
+	DeviceTries Limiter
+	Issuer      Issuer
+	Broker      Broker
+	Replay      Replay
+	Limit       Limiter
+	Audit       Auditor
 	// RefreshMax bounds refresh tokens from the sign-in on.
 	RefreshMax time.Duration
 	// DPoPWindow is how far a client's clock may be off; zero is dpop.DefaultWindow.

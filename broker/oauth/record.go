@@ -73,6 +73,9 @@ func (s *Server) limitSubject(ctx context.Context, origin broker.Origin, what st
 // errTurnedAway marks what the limiter refused: it is recorded in bulk.
 var errTurnedAway = errors.New("turned away by the limiter")
 
+// errUnrecorded marks what is no decision yet: a device that polls.
+var errUnrecorded = errors.New("nothing to record")
+
 func (s *Server) limited(ctx context.Context, origin broker.Origin, what string, d limit.Decision) error {
 	if d.Allowed {
 		return nil

@@ -46,7 +46,7 @@ func (s *Server) Token(ctx context.Context, origin broker.Origin, req TokenReque
 	}
 	event := s.event(origin, "token")
 	issued, family, err := s.token(ctx, origin, req, &event)
-	if errors.Is(err, errTurnedAway) {
+	if errors.Is(err, errTurnedAway) || errors.Is(err, errUnrecorded) {
 		return Issued{}, err
 	}
 	if failed := s.conclude(ctx, event, err); failed != nil {
@@ -70,19 +70,22 @@ func (s *Server) token(ctx context.Context, origin broker.Origin, req TokenReque
 	event.Client = client.id
 	kind := req.Form.Get("grant_type")
 	switch kind {
-	case "authorization_code", "refresh_token":
+	case "authorization_code", "refresh_token", grantDevice:
 	case "":
 		return Issued{}, "", refuse(errInvalidRequest, "grant_type is missing")
 	default:
-		return Issued{}, "", refuse(errUnsupportedGrant, "the grant types here are authorization_code and refresh_token")
+		return Issued{}, "", refuse(errUnsupportedGrant, "the grant types here are authorization_code, refresh_token, device_code and token-exchange")
 	}
-	event.Event = "token." + kind
+	event.Event = "token." + strings.TrimPrefix(kind, "urn:ietf:params:oauth:grant-type:")
 	thumbprint, err := s.provenKey(ctx, req.DPoP)
 	if err != nil {
 		return Issued{}, "", err
 	}
-	if kind == "refresh_token" {
+	switch kind {
+	case "refresh_token":
 		return s.refresh(ctx, origin, client, req.Form, thumbprint, event)
+	case grantDevice:
+		return s.poll(ctx, origin, client, req.Form, thumbprint, event)
 	}
 	return s.redeem(ctx, client, req.Form, thumbprint, event)
 }
@@ -90,7 +93,7 @@ func (s *Server) token(ctx context.Context, origin broker.Origin, req TokenReque
 // identify finds the client and refuses repeated parameters (RFC 6749 section
 // 3.2) and secrets, which a public client does not have.
 func identify(req TokenRequest) (client, error) {
-	for _, name := range []string{"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", "token", "token_type_hint"} {
+	for _, name := range []string{"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", "token", "token_type_hint", "device_code"} {
 		if len(req.Form[name]) > 1 {
 			return client{}, refuse(errInvalidRequest, "the parameter %s is there more than once", name)
 		}

@@ -4,6 +4,8 @@
 //	POST /oauth2/authorize   the consent form (field decision), or a request as a form
 //	POST /oauth2/token       a code or refresh token becomes tokens; a token that a program brings
 //	                         becomes credentials or an access token (RFC 8693)
+//	POST /oauth2/device_authorization   a program elsewhere asks and gets two codes (RFC 8628)
+//	POST /oauth2/introspect  what a token is worth (RFC 7662)
 //	POST /oauth2/revoke      tokens end (RFC 7009)
 //	GET  /.well-known/openid-configuration /.well-known/oauth-authorization-server   discovery
 //	GET  /.well-known/jwks.json   public keys
@@ -39,6 +41,8 @@ type Exchanger interface {
 // Extensions are what later standards added to the authorization server, oauth.Server.
 type Extensions interface {
 	Exchange(ctx context.Context, origin broker.Origin, req oauth.ExchangeRequest) (oauth.Issued, error)
+	StartDevice(ctx context.Context, origin broker.Origin, req oauth.TokenRequest) (oauth.DeviceStarted, error)
+	Introspect(ctx context.Context, origin broker.Origin, req oauth.TokenRequest) (oauth.Introspection, error)
 }
 
 // Sessions knows whose session a browser has.
@@ -93,6 +97,8 @@ func (e Endpoint) Mount(mux *endpoint.Mux) {
 	mux.Page("POST /oauth2/authorize", e.decide)
 	mux.Handle("/oauth2/token", problem, e.token)
 	mux.Handle("/oauth2/revoke", problem, e.revoke)
+	mux.Handle("/oauth2/introspect", problem, e.introspect)
+	mux.Handle("/oauth2/device_authorization", problem, e.startDevice)
 	mux.Handle("GET /.well-known/openid-configuration", problem, e.published(Metadata.Discovery))
 	mux.Handle("GET /.well-known/oauth-authorization-server", problem, e.published(Metadata.Discovery))
 	mux.Handle("GET /.well-known/jwks.json", problem, e.published(Metadata.JWKS))

@@ -57,6 +57,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 		{"pending", "handle", "expires"},
 		{"used", "key", "until"},
 		{"codes", "code", "keep"},
+		{"devices", "code", "expires"},
 		{"tokens", "hash", "expires"},
 		{"families", "id", "expires"},
 		{"sessions", "id", "expires"},

@@ -20,6 +20,8 @@ const (
 	readRecent
 	readSessionsOf
 	readFamiliesOf
+	readDeviceByUser
+	readDeviceByCode
 	numReads
 )
 
@@ -30,8 +32,10 @@ func readTexts() [numReads]string {
 		readSessionByID:    "SELECT " + columns + " FROM sessions WHERE id = ?",
 		readToken: `SELECT t.refresh, t.used, t.thumbprint, t.expires, f.id, f.session, f.provider, f.subject, f.expires, f.data
 			FROM tokens t JOIN families f ON f.id = t.family WHERE t.hash = ? AND f.ended = 0`,
-		readConsent: "SELECT 1 FROM consents WHERE session = ? AND client = ?",
-		readName:    "SELECT provider, subject FROM names WHERE name = ?",
+		readConsent:      "SELECT 1 FROM consents WHERE session = ? AND client = ?",
+		readName:         "SELECT provider, subject FROM names WHERE name = ?",
+		readDeviceByUser: "SELECT code, user, expires, request FROM devices WHERE user = ? AND expires > ? AND state = 0",
+		readDeviceByCode: "SELECT code, user, expires, request FROM devices WHERE code = ? AND expires > ?",
 		readKeys: `SELECT use, algorithm, generation, kid, active, sealed FROM signing_keys
 			WHERE use = ? ORDER BY algorithm, generation`,
 		readMarks:  "SELECT account, label, colour, favourite FROM marks WHERE provider = ? AND subject = ?",

@@ -22,6 +22,7 @@ import (
 
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
 
+	"github.com/rolecall/rolecall/broker/devicecode"
 	"github.com/rolecall/rolecall/broker/keys"
 	"github.com/rolecall/rolecall/broker/marks"
 	"github.com/rolecall/rolecall/broker/replay"
@@ -30,10 +31,11 @@ import (
 
 // What a Store is good for.
 var (
-	_ session.Store = (*Store)(nil)
-	_ replay.Store  = (*Store)(nil)
-	_ keys.Store    = (*Store)(nil)
-	_ marks.Store   = (*Store)(nil)
+	_ session.Store    = (*Store)(nil)
+	_ replay.Store     = (*Store)(nil)
+	_ keys.Store       = (*Store)(nil)
+	_ marks.Store      = (*Store)(nil)
+	_ devicecode.Store = (*Store)(nil)
 )
 
 // busyTimeout is how long one process waits for another's commit.

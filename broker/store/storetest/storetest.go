@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rolecall/rolecall/broker/devicecode"
 	"github.com/rolecall/rolecall/broker/keys"
 	"github.com/rolecall/rolecall/broker/marks"
 	"github.com/rolecall/rolecall/broker/replay"
@@ -20,8 +21,14 @@ type Store interface {
 	session.Store
 	replay.Store
 	keys.Store
-	marks.Store
+	later
 	Upkeep
+}
+
+// later is what came after the first release.
+type later interface {
+	marks.Store
+	devicecode.Store
 }
 
 // Upkeep is what the daemon does with a store beside using it.
@@ -39,7 +46,7 @@ type Fresh func(t *testing.T) (open func() Store)
 func Run(t *testing.T, fresh Fresh) {
 	t.Helper()
 	for _, group := range []map[string]func(*testing.T, Fresh){
-		sessionTests(), signInTests(), tokenTests(), peopleTests(), otherTests(), nodeTests(), markTests(), listTests(),
+		sessionTests(), signInTests(), tokenTests(), peopleTests(), otherTests(), nodeTests(), deviceTests(), markTests(), listTests(),
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/rolecall/rolecall/broker/endpoint"
 	accountendpoint "github.com/rolecall/rolecall/broker/endpoint/account"
 	"github.com/rolecall/rolecall/broker/endpoint/api"
+	"github.com/rolecall/rolecall/broker/endpoint/device"
 	"github.com/rolecall/rolecall/broker/endpoint/login"
 	oidcendpoint "github.com/rolecall/rolecall/broker/endpoint/oidc"
 	"github.com/rolecall/rolecall/broker/endpoint/page"
@@ -52,10 +53,10 @@ func (d *Daemon) connect(ctx context.Context, g *generation) error {
 		Prove:          d.newProofs(published),
 		OutliveSession: c.AWS.OutliveSession, Log: o.Log, Now: o.Now,
 	})
-	authorization := oauth.New(oauth.Config{
+	authorization := oauth.New(d.deviceFlow(oauth.Config{
 		URL: serverURL(c), Sessions: sessions, Tokens: session.NewTokens(d.store, o.Now), Issuer: published, Broker: d.Broker, Replay: once,
 		Limit: limiter, Audit: d.audit, RefreshMax: c.Session.RefreshMax, Log: o.Log, Now: o.Now,
-	})
+	}))
 	d.account = account.New(account.Config{
 		Sessions: sessions, Marks: marks.NewBook(d.store, o.Now), Record: d.audit, Forget: d.Broker.Forget, Now: o.Now,
 	})
@@ -101,6 +102,7 @@ func (d *Daemon) mount(authorization *oauth.Server, published *issuer.Issuer) er
 			Service: authorization, Extensions: authorization, Exchanger: d.Broker, Audiences: []string{serverURL(c), published.URL()},
 			Sessions: d.Broker, Metadata: published, Pages: consentPage{pages}, Cookies: cookies, Now: o.Now,
 		},
+		device.Endpoint{Service: authorization, Sessions: d.Broker, Pages: devicePage{pages}, Cookies: cookies},
 		api.Endpoint{Service: d.Broker, Tokens: authorization, Cookies: cookies},
 	)
 	return nil

@@ -64,7 +64,7 @@ func (d *Daemon) newVendor(ctx context.Context) (vend.Vendor, error) {
 func (d *Daemon) newIssuer() (*issuer.Issuer, error) {
 	c := d.options.Config
 	d.keys = keys.New(keys.Config{Store: d.store, Sealer: d.sealer, Now: d.options.Now, Log: d.options.Log})
-	made := issuer.Config{URL: issuerURL(c), Server: serverURL(c), Keys: d.keys, Now: d.options.Now}
+	made := issuer.Config{URL: issuerURL(c), Server: serverURL(c), DeviceFlow: c.OAuth.DeviceFlow, Keys: d.keys, Now: d.options.Now}
 	if uses(c, "web-identity") {
 		d.awsKeys = keys.New(keys.Config{Store: d.store, Sealer: d.sealer, Use: "aws", Now: d.options.Now, Log: d.options.Log})
 		made.AWSKeys = d.awsKeys
