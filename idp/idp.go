@@ -107,11 +107,13 @@ type Form struct {
 }
 
 // Answer is what the browser brought back from the provider, undecoded beyond
-// the form encoding. URL is the request's path and query; Form the posted body.
+// the form encoding. Form is the posted body; RawQuery the octets that Query was
+// read from, for what signs octets.
 type Answer struct {
-	Method string
-	Query  url.Values
-	Form   url.Values
+	Method   string
+	Query    url.Values
+	RawQuery string
+	Form     url.Values
 }
 
 // Redirector signs people in by sending their browser away and judging what

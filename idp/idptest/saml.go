@@ -37,6 +37,7 @@ type SAMLKey struct {
 type SAMLIdP struct {
 	EntityID string
 	SSO      string // HTTP-Redirect and HTTP-POST
+	SLO      string // the same; none by default
 	// Keys are published; the first signs.
 	Keys []SAMLKey
 
@@ -121,7 +122,7 @@ func (i *SAMLIdP) Metadata() []byte {
 			dsigSpace, base64.StdEncoding.EncodeToString(key.Certificate.Raw))
 	}
 	return []byte(`<md:EntityDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata" ID="_metadata" entityID="` + i.EntityID + `">` +
-		`<md:IDPSSODescriptor protocolSupportEnumeration="` + samlProtocol + `">` + keys.String() +
+		`<md:IDPSSODescriptor protocolSupportEnumeration="` + samlProtocol + `">` + keys.String() + i.logoutServices() +
 		`<md:SingleSignOnService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect" Location="` + i.SSO + `"/>` +
 		`<md:SingleSignOnService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST" Location="` + i.SSO + `"/>` +
 		`</md:IDPSSODescriptor></md:EntityDescriptor>`)

@@ -13,6 +13,8 @@
 //	    check...         issuer, times, request, audience, ...     checks.go
 //	    login            the identity                              identity.go
 //	    secondOpinion    crewjam/saml agrees                       crewjam.go
+//	Departed, FinishLogout -> single logout, by our own code alone logout.go
+//	BeginLogout, LeaveDeparture -> our messages, always signed     logoutsend.go
 //	Metadata -> ours, to be imported at the provider               spmetadata.go
 //	Run      -> keeps the provider's metadata fresh                source.go metadata.go
 //

@@ -22,6 +22,7 @@ type Metadata struct {
 	certs              []*x509.Certificate // signing, at least one
 	redirectURL        string
 	postURL            string
+	logout             logoutServices
 	wantRequestsSigned bool
 	library            *library
 }
@@ -219,9 +220,10 @@ func (m *Metadata) read(role *node) error {
 	}
 	want := trim(role.value("WantAuthnRequestsSigned"))
 	m.wantRequestsSigned = want == "true" || want == "1"
+	m.logout.read(role)
 	for _, service := range role.children(spaceMetadata, "SingleSignOnService") {
 		location := trim(service.value("Location"))
-		if u, err := url.Parse(location); err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || u.User != nil {
+		if !addressable(location) {
 			continue
 		}
 		switch binding := service.value("Binding"); {
@@ -232,6 +234,12 @@ func (m *Metadata) read(role *node) error {
 		}
 	}
 	return nil
+}
+
+// addressable reports whether a browser can be sent to a Location.
+func addressable(location string) bool {
+	u, err := url.Parse(location)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
 }
 
 func certificate(n *node) (*x509.Certificate, error) {

@@ -32,8 +32,9 @@ type Config struct {
 	Provider config.Provider
 	// URL is server.url without a slash at the end.
 	URL string
-	// Keys sign requests: the first signs, all are published, so that one can follow
-	// another. RSA of 2048 bits or more. None is needed without sign_requests.
+	// Keys sign: the first signs, all are published, so that one can follow another.
+	// RSA of 2048 bits or more. None is needed without sign_requests; without one
+	// nobody is signed out at the provider, nor by it.
 	Keys []crypto.Signer
 	// Fetch gets metadata_url.
 	Fetch Fetcher
@@ -49,6 +50,7 @@ type Provider struct {
 	config     Config
 	entityID   string
 	acsURL     string
+	sloURL     string
 	allow      []string
 	mapping    claims.Mapping
 	decryption *rsa.PrivateKey
@@ -80,6 +82,7 @@ func New(c Config) (*Provider, error) {
 		config:   c,
 		entityID: or(c.Provider.SPEntityID.Value, base+"/metadata"),
 		acsURL:   or(c.Provider.ACSURL.Value, base+"/acs"),
+		sloURL:   base + "/slo",
 		mapping: claims.Mapping{
 			Groups:   c.Provider.Groups.Attribute.Value,
 			Username: c.Provider.Username.Attribute.Value,

@@ -29,14 +29,19 @@ type authnRequest struct {
 
 // request makes the AuthnRequest of a sign-in.
 func (p *Provider) request(m *Metadata, want idp.Want) authnRequest {
-	random := make([]byte, 20)
-	_, _ = rand.Read(random) // never fails (crypto/rand)
 	return authnRequest{
-		id: "_" + hex.EncodeToString(random), at: p.config.Now().UTC(),
+		id: newMessageID(), at: p.config.Now().UTC(),
 		destination: or(m.redirectURL, m.postURL),
 		issuer:      p.entityID, acs: p.acsURL,
 		fresh: want.Fresh, contexts: want.ACR,
 	}
+}
+
+// newMessageID is an ID that nobody can guess.
+func newMessageID() string {
+	random := make([]byte, 20)
+	_, _ = rand.Read(random) // never fails (crypto/rand)
+	return "_" + hex.EncodeToString(random)
 }
 
 // xml is the request in canonical form.
@@ -72,11 +77,11 @@ func (p *Provider) send(m *Metadata, r authnRequest, relay string) (idp.Redirect
 	if r.destination == "" {
 		return idp.Redirect{}, unavailable(fmt.Errorf("%q offers no SingleSignOnService by HTTP-Redirect or HTTP-POST", shorten(m.EntityID)))
 	}
-	if u, err := url.Parse(r.destination); err != nil || (u.Scheme != "https" && !p.config.Provider.AllowPrivate && !loopback(u.Hostname())) {
+	if !p.reachable(r.destination) {
 		return idp.Redirect{}, unavailable(fmt.Errorf("its SingleSignOnService is plain http"))
 	}
 	if m.redirectURL != "" {
-		address, err := p.redirect(r, relay)
+		address, err := p.redirect(outgoing{"SAMLRequest", r.destination, r.xml(), relay}, p.signs())
 		return idp.Redirect{URL: address}, err
 	}
 	document := r.xml()
@@ -90,30 +95,43 @@ func (p *Provider) send(m *Metadata, r authnRequest, relay string) (idp.Redirect
 	return idp.Redirect{Form: &idp.Form{Action: r.destination, Fields: fields}}, nil
 }
 
+// reachable reports whether a browser may be sent there: by https, but for tests.
+func (p *Provider) reachable(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && (u.Scheme == "https" || p.config.Provider.AllowPrivate || loopback(u.Hostname()))
+}
+
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
+// outgoing is a message of ours: parameter is SAMLRequest or SAMLResponse.
+type outgoing struct {
+	parameter, destination string
+	document               []byte
+	relay                  string
+}
+
 // redirect is the HTTP-Redirect binding (saml-bindings-2.0-os section 3.4): the
 // signature is over the octets of the query as they are sent.
-func (p *Provider) redirect(r authnRequest, relay string) (string, error) {
+func (p *Provider) redirect(o outgoing, signed bool) (string, error) {
 	var deflated bytes.Buffer
 	w, err := flate.NewWriter(&deflated, flate.BestCompression)
 	if err != nil {
 		return "", err
 	}
-	if _, err := w.Write(r.xml()); err != nil {
+	if _, err := w.Write(o.document); err != nil {
 		return "", err
 	}
 	if err := w.Close(); err != nil {
 		return "", err
 	}
-	query := "SAMLRequest=" + url.QueryEscape(base64.StdEncoding.EncodeToString(deflated.Bytes()))
-	if relay != "" {
-		query += "&RelayState=" + url.QueryEscape(relay)
+	query := o.parameter + "=" + url.QueryEscape(base64.StdEncoding.EncodeToString(deflated.Bytes()))
+	if o.relay != "" {
+		query += "&RelayState=" + url.QueryEscape(o.relay)
 	}
-	if p.signs() {
+	if signed {
 		query += "&SigAlg=" + url.QueryEscape(signatureRSASHA256)
 		sum := sha256.Sum256([]byte(query))
 		signature, err := p.config.Keys[0].Sign(rand.Reader, sum[:], crypto.SHA256)
@@ -122,7 +140,7 @@ func (p *Provider) redirect(r authnRequest, relay string) (string, error) {
 		}
 		query += "&Signature=" + url.QueryEscape(base64.StdEncoding.EncodeToString(signature))
 	}
-	address, _, _ := strings.Cut(r.destination, "#")
+	address, _, _ := strings.Cut(o.destination, "#")
 	if strings.Contains(address, "?") {
 		return strings.TrimRight(address, "&") + "&" + query, nil
 	}

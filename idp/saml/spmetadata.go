@@ -25,6 +25,12 @@ func (p *Provider) Metadata() ([]byte, error) {
 		}
 		b.close()
 	}
+	if p.signsLogout() {
+		for _, binding := range []string{bindingRedirect, bindingPOST} {
+			b.open("md:SingleLogoutService", "Binding", binding, "Location", p.sloURL)
+			b.close()
+		}
+	}
 	b.open("md:AssertionConsumerService", "Binding", bindingPOST, "Location", p.acsURL, "index", "0", "isDefault", "true")
 	b.close()
 	b.close()

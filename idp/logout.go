@@ -1,0 +1,36 @@
+package idp
+
+import (
+	"context"
+	"errors"
+)
+
+// ErrNoLogout says that a provider cannot be told that somebody signs out: it
+// offers no way, or we have no key to sign with.
+var ErrNoLogout = errors.New("the provider takes no logout")
+
+// Departure is who a provider says signs out there.
+type Departure struct {
+	// NameID is the provider's name for the person, Sessions are its names for the
+	// sessions that end; none is all.
+	NameID   string
+	Sessions []string
+	// Once names the message, so that a replay of it ends no later session.
+	Once Once
+	// Reply is what LeaveDeparture needs, opaque to everybody else.
+	Reply []byte
+}
+
+// Logouter signs people out together with us, in both directions. Pending is as
+// of Redirector.
+type Logouter interface {
+	// BeginLogout sends the browser to the provider to end a session there;
+	// ErrNoLogout where there is no way to.
+	BeginLogout(ctx context.Context, up Upstream, handle string) (to Redirect, pending []byte, err error)
+	// FinishLogout judges what comes back.
+	FinishLogout(ctx context.Context, pending []byte, answer Answer) error
+	// Departed judges a provider's message that somebody signs out there.
+	Departed(ctx context.Context, answer Answer) (Departure, error)
+	// LeaveDeparture sends the browser back when our sessions have ended.
+	LeaveDeparture(ctx context.Context, d Departure) (to Redirect, err error)
+}
