@@ -23,7 +23,7 @@ type Decision struct {
 func GCRA(arrival, now time.Time, rate config.Rate) (time.Time, Decision) {
 	interval := rate.Period / time.Duration(rate.Events)
 	burst := interval * time.Duration(rate.Events)
-	if arrival.Before(now) {
+	if arrival.Before(now) || arrival.After(now.Add(burst)) { // later than can be: the clock was set back
 		arrival = now
 	}
 	next := arrival.Add(interval)

@@ -32,6 +32,8 @@ func TestGCRA(t *testing.T) {
 		"all of it again after the period":           {{0, yes(2)}, {0, yes(1)}, {0, yes(0)}, {30 * time.Second, yes(2)}},
 		"silence saves up no more than a burst":      {{0, yes(2)}, {time.Hour, yes(2)}, {time.Hour, yes(1)}, {time.Hour, yes(0)}, {time.Hour, wait(10 * time.Second)}},
 		"refused requests do not push the wait away": {{0, yes(2)}, {0, yes(1)}, {0, yes(0)}, {time.Second, wait(9 * time.Second)}, {9 * time.Second, wait(time.Second)}, {10 * time.Second, yes(0)}},
+		"a clock that is set back locks nobody out":  {{0, yes(2)}, {0, yes(1)}, {0, yes(0)}, {-time.Hour, yes(2)}, {-time.Hour, yes(1)}, {-time.Hour, yes(0)}, {-time.Hour, wait(10 * time.Second)}},
+		"a clock that is set back a little waits":    {{0, yes(2)}, {0, yes(1)}, {-time.Second, wait(time.Second)}, {0, yes(0)}},
 		"a steady pace at the rate goes on":          {{0, yes(2)}, {10 * time.Second, yes(2)}, {20 * time.Second, yes(2)}, {30 * time.Second, yes(2)}},
 	} {
 		var arrival time.Time
