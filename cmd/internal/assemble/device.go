@@ -38,4 +38,3 @@ func (p devicePage) Device(w http.ResponseWriter, r *http.Request, v device.View
 	}
 	return p.pages.Device(w, r, view)
 }
-
