@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,14 +17,14 @@ var errDown = errors.New("the broker cannot be reached")
 // broker gives credentials that live for some time, and counts orders.
 type broker struct {
 	life   time.Duration
-	orders int
-	down   bool
-	failed int
+	orders atomic.Int32
+	down   atomic.Bool
+	failed atomic.Int32
 }
 
 func (b *broker) order(context.Context, string) (iam.ProcessDocument, error) {
-	b.orders++
-	if b.down {
+	b.orders.Add(1)
+	if b.down.Load() {
 		return iam.ProcessDocument{}, errDown
 	}
 	return iam.ProcessDocument{Version: 1, AccessKeyID: "ASIA", Expiration: time.Now().Add(b.life)}, nil
@@ -31,7 +32,7 @@ func (b *broker) order(context.Context, string) (iam.ProcessDocument, error) {
 
 func keep(t *testing.T, b *broker) *Keeper {
 	t.Helper()
-	k := &Keeper{Order: b.order, Roles: []string{"a/B"}, Now: time.Now, Failed: func(string, error) { b.failed++ }}
+	k := &Keeper{Order: b.order, Roles: []string{"a/B"}, Now: time.Now, Failed: func(string, error) { b.failed.Add(1) }}
 	if err := k.Fill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -57,8 +58,8 @@ func TestCredentialsAreAlwaysFreshForADay(t *testing.T) {
 					t.Fatalf("life %s: %s left, %v", life, left, err)
 				}
 			}
-			if most := int(24*time.Hour/(life/2)) + 2; b.orders > most {
-				t.Errorf("life %s: %d orders a day, want %d at most", life, b.orders, most)
+			if most := int32(24*time.Hour/(life/2)) + 2; b.orders.Load() > most {
+				t.Errorf("life %s: %d orders a day, want %d at most", life, b.orders.Load(), most)
 			}
 		})
 	}
@@ -69,20 +70,20 @@ func TestWhileTheBrokerIsDownOldCredentialsWorkToTheirEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &broker{life: time.Hour}
 		k := keep(t, b)
-		b.down = true
+		b.down.Store(true)
 		time.Sleep(59 * time.Minute)
-		if _, err := k.Credentials(t.Context(), "a/B"); err != nil || b.failed == 0 {
-			t.Errorf("a minute before their end: %v, %d failures said", err, b.failed)
+		if _, err := k.Credentials(t.Context(), "a/B"); err != nil || b.failed.Load() == 0 {
+			t.Errorf("a minute before their end: %v, %d failures said", err, b.failed.Load())
 		}
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		if d, err := k.Credentials(t.Context(), "a/B"); !errors.Is(err, errDown) || d.AccessKeyID != "" {
 			t.Errorf("after their end: %v %v", d, err)
 		}
-		if b.orders > 60 {
-			t.Errorf("%d orders in a quarter of an hour", b.orders)
+		if b.orders.Load() > 60 {
+			t.Errorf("%d orders in a quarter of an hour", b.orders.Load())
 		}
-		b.down = false
+		b.down.Store(false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if _, err := k.Credentials(t.Context(), "a/B"); err != nil {
@@ -101,18 +102,19 @@ func TestOnlyItsOwnRolesAreServed(t *testing.T) {
 				t.Errorf("%q: %v", role, err)
 			}
 		}
-		if b.orders != 1 {
-			t.Errorf("%d orders", b.orders)
+		if b.orders.Load() != 1 {
+			t.Errorf("%d orders", b.orders.Load())
 		}
 	})
 }
 
 func TestTheFirstRefusalIsToldAtOnce(t *testing.T) {
 	t.Parallel()
-	b := &broker{down: true}
+	b := &broker{}
+	b.down.Store(true)
 	k := &Keeper{Order: b.order, Roles: []string{"a/B", "c/D"}, Now: time.Now}
-	if err := k.Fill(t.Context()); !errors.Is(err, errDown) || b.orders != 1 {
-		t.Errorf("%v after %d orders", err, b.orders)
+	if err := k.Fill(t.Context()); !errors.Is(err, errDown) || b.orders.Load() != 1 {
+		t.Errorf("%v after %d orders", err, b.orders.Load())
 	}
 }
 
