@@ -62,7 +62,7 @@ func (e *Endpoint) Mount(mux *endpoint.Mux) {
 }
 
 func (e *Endpoint) show(w http.ResponseWriter, r *http.Request, caller broker.Caller, l page.Look, view any) error {
-	who := e.cfg.Door.Person(r.Context(), caller)
+	who := page.Person(e.cfg.Door.Person(r.Context(), caller))
 	l.Person = &who
 	return e.set.Render(w, r, l, view)
 }

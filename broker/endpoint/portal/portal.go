@@ -92,6 +92,10 @@ func (e Endpoint) door() visitor.Door {
 	return visitor.Door{Sessions: e.Service, Cookies: e.Cookies, Admin: e.Admin}
 }
 
+func (e Endpoint) person(r *http.Request, caller broker.Caller) page.Person {
+	return page.Person(e.door().Person(r.Context(), caller))
+}
+
 func (e Endpoint) signedIn(h visitor.Handler) endpoint.Handler { return e.door().In(h) }
 
 func (e Endpoint) home(w http.ResponseWriter, r *http.Request, caller broker.Caller) error {
@@ -99,7 +103,7 @@ func (e Endpoint) home(w http.ResponseWriter, r *http.Request, caller broker.Cal
 	if err != nil {
 		return err
 	}
-	who := e.door().Person(r.Context(), caller)
+	who := e.person(r, caller)
 	if len(roles) == 0 {
 		return e.Pages.NoRole(w, r, page.NoRole{
 			Person: who, ProviderName: caller.Identity.Provider, Groups: caller.Identity.Groups, Checked: e.Now(),

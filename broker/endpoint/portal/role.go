@@ -74,7 +74,7 @@ func (e Endpoint) showConsole(w http.ResponseWriter, r *http.Request, caller bro
 	}
 	endpoint.AllowFormAction(w, e.ConsoleOrigins...)
 	return e.Pages.Console(w, r, page.Console{
-		Person: e.door().Person(r.Context(), caller), Role: shown, Link: link, SignInURL: signInAgain(caller, "/console", shown.Ref),
+		Person: e.person(r, caller), Role: shown, Link: link, SignInURL: signInAgain(caller, "/console", shown.Ref),
 		Services: services(service), Regions: regions(role.ARN.Partition, region, e.Region),
 	})
 }
@@ -113,7 +113,7 @@ func (e Endpoint) keysPage(w http.ResponseWriter, r *http.Request, caller broker
 
 func (e Endpoint) showKeys(w http.ResponseWriter, r *http.Request, caller broker.Caller, shown page.Role, issued *page.Issued) error {
 	return e.Pages.Keys(w, r, page.Keys{
-		Person: e.door().Person(r.Context(), caller), Role: shown, Durations: durations(shown.Duration, shown.MaxDuration),
+		Person: e.person(r, caller), Role: shown, Durations: durations(shown.Duration, shown.MaxDuration),
 		Issued: issued, SignInURL: signInAgain(caller, "/keys", shown.Ref),
 	})
 }

@@ -25,7 +25,7 @@ func (e Endpoint) whyPage(w http.ResponseWriter, r *http.Request, caller broker.
 	if err != nil {
 		return err
 	}
-	view := page.Why{Person: e.door().Person(r.Context(), caller), Role: shown, Why: why, SignInURL: signInAgain(caller, "/why", shown.Ref)}
+	view := page.Why{Person: e.person(r, caller), Role: shown, Why: why, SignInURL: signInAgain(caller, "/why", shown.Ref)}
 	if origin.Address.IsValid() {
 		view.Address = origin.Address.String()
 	}

@@ -7,10 +7,10 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/endpoint"
-	"github.com/rolecall/rolecall/broker/endpoint/page"
 )
 
 // Sessions knows people by their cookie; broker.Broker does.
@@ -60,10 +60,18 @@ func (d Door) In(h Handler) endpoint.Handler {
 	}
 }
 
+// Person is somebody as the bar of every page shows them: it converts to page.Person.
+type Person struct {
+	Username, Name, Provider string
+	MFA                      bool
+	Until                    time.Time
+	Sessions, Admin          bool
+}
+
 // Person is the caller as the bar of every page shows them.
-func (d Door) Person(ctx context.Context, caller broker.Caller) page.Person {
+func (d Door) Person(ctx context.Context, caller broker.Caller) Person {
 	who := caller.Identity
-	p := page.Person{Username: who.Username, Provider: who.Provider, MFA: who.MFA(), Until: caller.NotAfter, Sessions: true}
+	p := Person{Username: who.Username, Provider: who.Provider, MFA: who.MFA(), Until: caller.NotAfter, Sessions: true}
 	p.Admin = d.Admin != nil && d.Admin(ctx, caller)
 	for _, info := range d.Sessions.SignInProviders() {
 		if info.Name == who.Provider && info.Label != "" {

@@ -117,7 +117,7 @@ func TestAPersonIsShownByNameAndProvider(t *testing.T) {
 	caller := broker.Caller{NotAfter: noon, Identity: idp.Identity{Provider: "corp", Username: "alice", Methods: []string{"mfa"}, Attributes: map[string][]string{"displayName": {"Alice Meyer"}}}}
 	yes := func(context.Context, broker.Caller) bool { return true }
 	got := visitor.Door{Sessions: fake{}, Admin: yes}.Person(t.Context(), caller)
-	want := page.Person{Username: "alice", Name: "Alice Meyer", Provider: "Corporate sign-in", MFA: true, Until: noon, Sessions: true, Admin: true}
+	want := visitor.Person{Username: "alice", Name: "Alice Meyer", Provider: "Corporate sign-in", MFA: true, Until: noon, Sessions: true, Admin: true}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
