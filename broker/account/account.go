@@ -81,10 +81,11 @@ type Activity struct {
 	RequestID string
 }
 
-// Marks is what a person has marked.
+// Marks is what a person has marked, as broker/marks has it.
 type (
-	Marks = marks.Kept
-	Mark  = marks.Mark
+	Marks  = marks.Kept
+	Mark   = marks.Mark
+	Recent = marks.Recent
 )
 
 // Sessions lists what is live, the current session first.

@@ -5,6 +5,9 @@
 //	POST /sessions           one session ends (session=ID)
 //	GET  /sessions/end-all   the question whether to sign out everywhere
 //	POST /sessions/end-all   everything ends, this browser's session too
+//	GET  /accounts/{id}      label and colour of an account
+//	POST /accounts/{id}      keeps them
+//	POST /favourites         a star: on=ACCOUNT or off=ACCOUNT
 //
 // A session of somebody else and one that has ended answer alike.
 package account
@@ -36,6 +39,8 @@ type Service interface {
 // Config is what an Endpoint is made of. All fields are required.
 type Config struct {
 	Service Service
+	Marks   Marker
+	Roles   Roles
 	Door    visitor.Door
 	Pages   *page.Pages
 	Now     func() time.Time
@@ -59,6 +64,9 @@ func (e *Endpoint) Mount(mux *endpoint.Mux) {
 	mux.Page("POST /sessions", e.cfg.Door.In(e.end))
 	mux.Page("GET /sessions/end-all", e.cfg.Door.In(e.askEndAll))
 	mux.Page("POST /sessions/end-all", e.cfg.Door.In(e.endAll))
+	mux.Page("GET /accounts/{id}", e.cfg.Door.In(e.account))
+	mux.Page("POST /accounts/{id}", e.cfg.Door.In(e.mark))
+	mux.Page("POST /favourites", e.cfg.Door.In(e.favour))
 }
 
 func (e *Endpoint) show(w http.ResponseWriter, r *http.Request, caller broker.Caller, l page.Look, view any) error {

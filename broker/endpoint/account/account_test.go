@@ -34,6 +34,7 @@ type fake struct {
 	more     bool
 	err      error
 	ended    []string
+	fakeMarks
 }
 
 func (f *fake) Session(_ context.Context, _ broker.Origin, token string) (broker.Caller, error) {
@@ -88,7 +89,7 @@ func site(t *testing.T, f *fake) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := New(Config{Service: f, Door: visitor.Door{Sessions: f}, Pages: pages, Now: func() time.Time { return noon }})
+	e, err := New(Config{Service: f, Marks: f, Roles: f, Door: visitor.Door{Sessions: f}, Pages: pages, Now: func() time.Time { return noon }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +130,8 @@ func post(h http.Handler, from, target string, form url.Values) *httptest.Respon
 
 // pagesOf are all pages in the states that matter.
 func pagesOf() map[string]string {
-	return map[string]string{"sessions": "/sessions", "sessions-ended": "/sessions?ended=1", "sessions-end-all": "/sessions/end-all"}
+	return map[string]string{"sessions": "/sessions", "sessions-ended": "/sessions?ended=1", "sessions-end-all": "/sessions/end-all",
+		"account": "/accounts/111122223333", "account-new": "/accounts/444455556666"}
 }
 
 func TestEachPageIsAsItsGoldenFileSays(t *testing.T) {

@@ -107,6 +107,17 @@ func listSamples(p *Pages) map[string]endpoint.Handler {
 			{ID: "111122223333", Name: "production", Roles: []ListedRole{{"ReadOnly", "production/ReadOnly", true, false}, {"Deploy", "production/Deploy", false, false}, {"Admin", "production/Admin", true, true}}},
 			{ID: "444455556666", Name: "development", Roles: []ListedRole{{"Developer", "development/Developer", true, false}}},
 		}}),
+		"home-marked": showing(p.Home, Home{
+			Person: alice, Labels: []Option{{"", "All", false}, {"prod", "prod", true}, {"dev & test", "dev & test", false}},
+			Recent: []RecentRole{{ListedRole{"Developer", "development/Developer", true, false}, "development", "green"}},
+			Accounts: []Account{
+				{ID: "111122223333", Name: "production", Label: "prod", Colour: "red", Favourite: true, Roles: []ListedRole{{"ReadOnly", "production/ReadOnly", true, false}}},
+				{ID: "444455556666", Name: "development", Colour: "green", Roles: []ListedRole{{"Developer", "development/Developer", true, false}}},
+			}}),
+		"home-recent": showing(p.Home, Home{
+			Person: alice, Recent: []RecentRole{{ListedRole{"Developer", "development/Developer", true, false}, "development", "green"}, {ListedRole{"Deploy", "production/Deploy", false, false}, "production", ""}},
+			Accounts: []Account{{ID: "444455556666", Name: "development", Colour: "green", Roles: []ListedRole{{"Developer", "development/Developer", true, false}}}},
+		}),
 		"home-empty": showing(p.Home, Home{Person: alice, Query: "prdouction"}),
 		"norole": showing(p.NoRole, NoRole{
 			Person: Person{Username: "carol", Provider: "Corporate sign-in", Until: noon}, ProviderName: "corp", Groups: []string{"contractors", "everyone"}, Checked: noon,
@@ -115,7 +126,7 @@ func listSamples(p *Pages) map[string]endpoint.Handler {
 }
 
 func roleSamples(p *Pages) map[string]endpoint.Handler {
-	admin := Role{AccountID: "111122223333", AccountName: "production", Name: "Admin", Ref: "production/Admin", Grant: "platform-admin", Duration: time.Hour, MaxDuration: 8 * time.Hour, Console: true}
+	admin := Role{AccountID: "111122223333", AccountName: "production", Label: "prod", Colour: "red", Name: "Admin", Ref: "production/Admin", Grant: "platform-admin", Duration: time.Hour, MaxDuration: 8 * time.Hour, Console: true}
 	held, stale, programs := admin, admin, admin
 	held.Withheld = "when: the condition does not hold"
 	stale.Withheld, stale.StepUp = "max_auth_age: signed in 2h ago, at most 15m", true

@@ -134,7 +134,7 @@ func (p *Pages) SignedOut(w http.ResponseWriter, r *http.Request, view SignedOut
 
 // Home renders the list of accounts and roles.
 func (p *Pages) Home(w http.ResponseWriter, r *http.Request, view Home) error {
-	return p.render(w, r, look{name: "home", title: "Your roles", person: &view.Person, compress: view.Query == ""}, view)
+	return p.render(w, r, look{name: "home", title: "Your roles", person: &view.Person, compress: !view.Filtered()}, view)
 }
 
 // NoRole renders the page of somebody whom no grant fits.

@@ -48,12 +48,17 @@ type Home struct {
 	Person   Person
 	Query    string // what the person searched for without the script; Accounts holds what fits
 	Accounts []Account
+	Recent   []RecentRole
+	Labels   []Option // to filter by, where there are many accounts; a chosen one has been applied
 }
 
 // Account is one line of the list.
 type Account struct {
 	ID, Name string
 	Roles    []ListedRole
+	// Label, Colour and Favourite are the person's own marks.
+	Label, Colour string
+	Favourite     bool
 }
 
 // ListedRole is a role in the list. Ref (ACCOUNT/ROLE) is how links name it.
@@ -61,6 +66,38 @@ type ListedRole struct {
 	Name, Ref string
 	Console   bool
 	Withheld  bool
+}
+
+// RecentRole is a role that the person used a while ago.
+type RecentRole struct {
+	ListedRole
+	Account, Colour string
+}
+
+// Favourites are the accounts with a star, Rest all others.
+func (h Home) Favourites() []Account { return h.starred(true) }
+
+// Rest are the accounts without a star.
+func (h Home) Rest() []Account { return h.starred(false) }
+
+func (h Home) starred(favourite bool) []Account {
+	var found []Account
+	for _, a := range h.Accounts {
+		if a.Favourite == favourite {
+			found = append(found, a)
+		}
+	}
+	return found
+}
+
+// Filtered reports whether the server has left accounts out.
+func (h Home) Filtered() bool {
+	for _, o := range h.Labels {
+		if o.Chosen && o.Value != "" {
+			return true
+		}
+	}
+	return h.Query != ""
 }
 
 // Found is the count beside the search field.
@@ -102,6 +139,7 @@ type Role struct {
 	Grant                  string
 	Duration, MaxDuration  time.Duration
 	Console                bool
+	Label, Colour          string // the person's own marks of the account
 	// Withheld says why the role is not given now; "" where it is granted.
 	Withheld string
 	// StepUp says that a fresh sign-in would give it.

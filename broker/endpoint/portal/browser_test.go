@@ -21,6 +21,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/account"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/endpoint/page"
 	"github.com/rolecall/rolecall/config/secret"
@@ -72,7 +73,7 @@ func open(t *testing.T, fake *fakeBroker) (ctx context.Context, base string) {
 		t.Fatal(err)
 	}
 	edge = endpoint.New(endpoint.Config{URL: address, Problems: pages, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon }}, pages,
-		Endpoint{Service: realConsole{fake, federation.URL}, Explain: fake, Pages: pages, URL: server.URL, Region: "eu-west-1",
+		Endpoint{Service: realConsole{fake, federation.URL}, Explain: fake, Own: fake, Pages: pages, URL: server.URL, Region: "eu-west-1",
 			ConsoleOrigins: []string{federation.URL, console.URL}, Now: func() time.Time { return noon }})
 	ctx = browse(t, path)
 	do(t, ctx, "sign in", chromedp.Navigate(server.URL+"/test-sign-in"))
@@ -190,6 +191,24 @@ func TestTheArrowsMoveByAccountAndRole(t *testing.T) {
 	do(t, ctx, "keys", chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent("k"), chromedp.WaitVisible(chromedp.CSS(`form[action="/keys"] button`)))
 	if got := eval[string](t, ctx, `location.pathname + location.search`); got != "/keys?role=development/Developer" {
 		t.Errorf("k leads to %s", got)
+	}
+}
+
+func TestTheLettersWorkAmongTheRecentRolesAndPressAStar(t *testing.T) {
+	t.Parallel()
+	fake := demo()
+	fake.kept.Recent = []account.Recent{{Role: "arn:aws:iam::444455556666:role/Developer"}}
+	ctx, base := open(t, fake)
+	do(t, ctx, "home", chromedp.Navigate(base+"/#a-444455556666"))
+	if got := eval[string](t, ctx, focused); got != "/console?role=development/Developer" {
+		t.Errorf("the account that the address names: the focus is on %s", got)
+	}
+	do(t, ctx, "recent", chromedp.Focus(chromedp.CSS(`.recent .open`)), chromedp.KeyEvent("k"), chromedp.WaitVisible(chromedp.CSS(`form[action="/keys"] button`)))
+	do(t, ctx, "star", chromedp.Navigate(base+"/"), chromedp.Evaluate[chromedp.Void](`document.getElementById('stars').addEventListener('submit', (e) => {
+		e.preventDefault(); document.title = e.submitter.name + '=' + e.submitter.value; })`),
+		chromedp.Focus(chromedp.CSS(`#a-444455556666 .open`)), chromedp.KeyEvent("f"))
+	if got := eval[string](t, ctx, `document.title`); got != "on=444455556666" {
+		t.Errorf("f posts %s", got)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/account"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/endpoint/page"
 	"github.com/rolecall/rolecall/broker/iam"
@@ -37,7 +38,16 @@ type fakeBroker struct {
 	console []broker.ConsoleOrder
 	stale   bool
 	why     broker.Why
+	kept    account.Marks
+	used    []string
 	asked   []string // of Why
+}
+
+func (f *fakeBroker) Marks(context.Context, broker.Caller) (account.Marks, error) { return f.kept, nil }
+
+func (f *fakeBroker) Use(_ context.Context, _ broker.Caller, role string) error {
+	f.used = append(f.used, role)
+	return errSTS // a list that cannot be kept stops nobody
 }
 
 func (f *fakeBroker) Why(_ context.Context, _ broker.Origin, _ broker.Caller, role string) (broker.Why, error) {
@@ -113,7 +123,7 @@ func site(t *testing.T, fake *fakeBroker) http.Handler {
 		URL: &url.URL{Scheme: "http", Host: "sso.example.com"}, Problems: pages,
 		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon },
 	}, pages, Endpoint{
-		Service: fake, Explain: fake, Pages: pages, URL: "http://sso.example.com", Region: "eu-west-1",
+		Service: fake, Explain: fake, Own: fake, Pages: pages, URL: "http://sso.example.com", Region: "eu-west-1",
 		ConsoleOrigins: []string{"https://signin.aws.example", "https://*.console.aws.example"}, Now: func() time.Time { return noon },
 	})
 }

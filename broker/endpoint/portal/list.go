@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/account"
 	"github.com/rolecall/rolecall/broker/endpoint/page"
 )
 
@@ -61,25 +62,29 @@ func accountName(role broker.Role) string {
 }
 
 // accounts makes the lines of the list: accounts by name, in each the roles that
-// can be opened, the least powerful first, then those withheld.
-func accounts(roles []broker.Role) []page.Account {
+// can be opened, the one used last first, else the least powerful, then those withheld.
+func accounts(roles []broker.Role, kept account.Marks) []page.Account {
 	names := referencesOf(roles)
 	type placed struct {
 		*broker.Role
 		account string
+		used    int
 		rank    int
 	}
 	ordered := make([]placed, len(roles))
 	for i, r := range roles {
-		ordered[i] = placed{&roles[i], strings.ToLower(accountName(r)), rank(r)}
+		ordered[i] = placed{&roles[i], strings.ToLower(accountName(r)), usedBefore(r, kept), rank(r)}
 	}
 	slices.SortStableFunc(ordered, func(a, b placed) int {
-		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.AccountID, b.AccountID), cmp.Compare(a.rank, b.rank))
+		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.AccountID, b.AccountID), cmp.Compare(a.used, b.used), cmp.Compare(a.rank, b.rank))
 	})
 	var lines []page.Account
 	for _, r := range ordered {
 		if n := len(lines); n == 0 || lines[n-1].ID != r.AccountID {
-			lines = append(lines, page.Account{ID: r.AccountID, Name: accountName(*r.Role)})
+			mark := kept.Marks[r.AccountID]
+			lines = append(lines, page.Account{
+				ID: r.AccountID, Name: accountName(*r.Role), Label: mark.Label, Colour: mark.Colour, Favourite: mark.Favourite,
+			})
 		}
 		line := &lines[len(lines)-1]
 		line.Roles = append(line.Roles, page.ListedRole{
@@ -127,7 +132,7 @@ func search(query string, lines []page.Account) []page.Account {
 func keep(lines []page.Account, fits func(account, id, role string) bool) []page.Account {
 	var found []page.Account
 	for _, line := range lines {
-		account := strings.ToLower(line.Name)
+		account := strings.ToLower(line.Name + " " + line.Label)
 		var roles []page.ListedRole
 		for _, r := range line.Roles {
 			if fits(account, line.ID, strings.ToLower(r.Name)) {
@@ -135,7 +140,8 @@ func keep(lines []page.Account, fits func(account, id, role string) bool) []page
 			}
 		}
 		if len(roles) > 0 {
-			found = append(found, page.Account{ID: line.ID, Name: line.Name, Roles: roles})
+			line.Roles = roles
+			found = append(found, line)
 		}
 	}
 	return found

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/account"
 	"github.com/rolecall/rolecall/broker/endpoint/page"
 )
 
@@ -31,7 +32,7 @@ func shape(lines []page.Account) string {
 func TestTheLeastPowerfulRoleComesFirstAndTheWithheldLast(t *testing.T) {
 	t.Parallel()
 	want := "development: Developer Deploy; production: ReadOnly Admin (Billing) (Breakglass)"
-	if got := shape(accounts(demo().roles)); got != want {
+	if got := shape(accounts(demo().roles, account.Marks{})); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
@@ -43,7 +44,7 @@ func TestAnAccountWhoseNameCannotBeALinkIsNamedByItsNumber(t *testing.T) {
 		role("100000000004", "same", "/", "R"), role("100000000005", "Same", "/", "R"), role("100000000006", "sl/ash", "/", "R"),
 	}
 	var got []string
-	for _, line := range accounts(roles) {
+	for _, line := range accounts(roles, account.Marks{}) {
 		got = append(got, line.Roles[0].Ref)
 	}
 	want := []string{"100000000003/R", "plain/R", "100000000004/R", "100000000005/R", "100000000006/R", "100000000002/R"}
@@ -54,7 +55,7 @@ func TestAnAccountWhoseNameCannotBeALinkIsNamedByItsNumber(t *testing.T) {
 
 func TestSearchFindsAsTheScriptDoes(t *testing.T) {
 	t.Parallel()
-	lines := accounts(demo().roles)
+	lines := accounts(demo().roles, account.Marks{})
 	for query, want := range map[string]string{
 		"":                 shape(lines),
 		"  ":               shape(lines),
@@ -86,10 +87,10 @@ func BenchmarkTenThousandRoles(b *testing.B) {
 	}
 	b.Run("list", func(b *testing.B) {
 		for b.Loop() {
-			accounts(roles)
+			accounts(roles, account.Marks{})
 		}
 	})
-	lines := accounts(roles)
+	lines := accounts(roles, account.Marks{})
 	b.Run("search", func(b *testing.B) {
 		for b.Loop() {
 			search("tmpdrlzq", lines)
@@ -101,7 +102,7 @@ func FuzzSearchNeverPanicsAndOnlyNarrows(f *testing.F) {
 	for _, seed := range []string{"prod admin", "p", "////", "\xff\xfe", "éé", strings.Repeat("a", 300)} {
 		f.Add(seed)
 	}
-	lines := accounts(demo().roles)
+	lines := accounts(demo().roles, account.Marks{})
 	f.Fuzz(func(t *testing.T, query string) {
 		for _, line := range search(query, lines) {
 			if !strings.Contains(shape(lines), line.Name+":") {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/account"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/endpoint/page"
 	"github.com/rolecall/rolecall/broker/endpoint/visitor"
@@ -37,6 +38,12 @@ type Explainer interface {
 	Why(ctx context.Context, origin broker.Origin, caller broker.Caller, role string) (broker.Why, error)
 }
 
+// Own is what a person has marked; account.Service keeps it.
+type Own interface {
+	Marks(ctx context.Context, caller broker.Caller) (account.Marks, error)
+	Use(ctx context.Context, caller broker.Caller, role string) error
+}
+
 // Pages renders what this endpoint shows.
 type Pages interface {
 	Home(w http.ResponseWriter, r *http.Request, view page.Home) error
@@ -50,6 +57,7 @@ type Pages interface {
 type Endpoint struct {
 	Service Service
 	Explain Explainer
+	Own     Own
 	Pages   Pages
 	Cookies endpoint.Cookies
 	// URL is the public address of the broker, for links to share.
@@ -109,9 +117,17 @@ func (e Endpoint) home(w http.ResponseWriter, r *http.Request, caller broker.Cal
 			Person: who, ProviderName: caller.Identity.Provider, Groups: caller.Identity.Groups, Checked: e.Now(),
 		})
 	}
+	kept, err := e.Own.Marks(r.Context(), caller)
+	if err != nil {
+		return err
+	}
 	query := bounded(r.URL.Query().Get("q"))
+	lines := accounts(roles, kept)
+	shown, labels := labelled(lines, r.URL.Query().Get("label"))
 	endpoint.AllowFormAction(w, e.ConsoleOrigins...)
-	return e.Pages.Home(w, r, page.Home{Person: who, Query: query, Accounts: search(query, accounts(roles))})
+	return e.Pages.Home(w, r, page.Home{
+		Person: who, Query: query, Accounts: search(query, shown), Labels: labels, Recent: recent(roles, kept),
+	})
 }
 
 // bounded keeps what the page repeats short.

@@ -27,7 +27,11 @@ func (e Endpoint) asked(r *http.Request, caller broker.Caller) (role broker.Role
 	names := referencesOf(roles)
 	for _, candidate := range roles {
 		if names.means(ref, candidate) {
-			return candidate, headOf(candidate, names), true, nil
+			kept, err := e.Own.Marks(r.Context(), caller)
+			shown = headOf(candidate, names)
+			mark := kept.Marks[candidate.AccountID]
+			shown.Label, shown.Colour = mark.Label, mark.Colour
+			return candidate, shown, true, err
 		}
 	}
 	return role, shown, false, nil
@@ -95,6 +99,7 @@ func (e Endpoint) openConsole(w http.ResponseWriter, r *http.Request, caller bro
 	if err != nil {
 		return err
 	}
+	e.used(r, caller, role, found)
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	http.Redirect(w, r, console.URL.Reveal(), http.StatusSeeOther)
 	return nil
@@ -134,6 +139,7 @@ func (e Endpoint) makeKeys(w http.ResponseWriter, r *http.Request, caller broker
 	if !found { // granted between the two calls
 		return broker.Fail(broker.Unavailable, "policy_changed", "The policy changed just now. Try again.")
 	}
+	e.used(r, caller, role, found)
 	if vended.Stale {
 		w.Header().Set("X-Rolecall-Stale", "1")
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/account"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/endpoint/page"
 )
@@ -44,7 +45,7 @@ func (e Endpoint) others(r *http.Request, caller broker.Caller, role broker.Role
 		return nil, err
 	}
 	var found []page.ListedRole
-	for _, line := range accounts(roles) {
+	for _, line := range accounts(roles, account.Marks{}) {
 		for _, other := range line.Roles {
 			if line.ID == role.AccountID && !other.Withheld && len(found) < maxOthers {
 				found = append(found, other)

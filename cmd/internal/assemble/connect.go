@@ -87,7 +87,7 @@ func (d *Daemon) mount(authorization *oauth.Server, published *issuer.Issuer) er
 	edge.Problems = pages
 	signIn := endpoint.SignIn{Service: d.Broker, Cookies: cookies, Pages: pages}
 	door := visitor.Door{Sessions: d.Broker, Cookies: cookies}
-	own, err := accountendpoint.New(accountendpoint.Config{Service: d.account, Door: door, Pages: pages, Now: o.Now})
+	own, err := accountendpoint.New(accountendpoint.Config{Service: d.account, Marks: d.account, Roles: d.Broker, Door: door, Pages: pages, Now: o.Now})
 	if err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
@@ -97,7 +97,7 @@ func (d *Daemon) mount(authorization *oauth.Server, published *issuer.Issuer) er
 		login.Endpoint{Service: d.Broker, Pages: pages, Cookies: cookies},
 		samlendpoint.Endpoint{SignIn: signIn, Metadata: d.Broker},
 		oidcendpoint.Endpoint{SignIn: signIn},
-		portal.Endpoint{Service: d.Broker, Explain: d.Broker, Pages: pages, Cookies: cookies, URL: serverURL(c), Region: c.AWS.Region, ConsoleOrigins: d.consoleOrigins(), Now: o.Now},
+		portal.Endpoint{Service: d.Broker, Explain: d.Broker, Own: d.account, Pages: pages, Cookies: cookies, URL: serverURL(c), Region: c.AWS.Region, ConsoleOrigins: d.consoleOrigins(), Now: o.Now},
 		token.Endpoint{
 			Service: authorization, Extensions: authorization, Exchanger: d.Broker, Audiences: []string{serverURL(c), published.URL()},
 			Sessions: d.Broker, Metadata: published, Pages: consentPage{pages}, Cookies: cookies, Now: o.Now,

@@ -11,8 +11,8 @@ window.rolecallFinder = (kit) => {
   const groups = all('[data-group]').map((el) => ({ el, list: el.querySelector('.accounts') }));
 
   const rows = all('.account').map((el, place) => {
-    const name = el.querySelector('h3').textContent.trim();
-    const low = name.toLowerCase();
+    const name = el.querySelector('h3 bdi').textContent.trim();
+    const low = (name + ' ' + (el.dataset.label || '')).toLowerCase();
     const roles = all('.role', el).map((item) => {
       const link = item.firstElementChild, text = link.firstChild.data.trim().toLowerCase();
       return { el: item, link, text, full: low + ' ' + text, withheld: item.classList.contains('withheld'), shown: true, score: 1 };
@@ -176,9 +176,10 @@ window.rolecallFinder = (kit) => {
   });
 
   document.addEventListener('keydown', (event) => {
-    const link = event.target.closest?.('.account .role a');
+    const link = event.target.closest?.('.role a');
     if (!link || event.ctrlKey || event.metaKey || event.altKey) return;
     const row = rowOf.get(link.closest('.account')), item = link.parentNode;
+    if (!row) return letters(event, item); // among the recent ones
     const roles = fitting(row), at = roles.findIndex((role) => role.el === item), line = live.indexOf(row);
     const go = (target) => { if (target) { event.preventDefault(); target.focus(); } };
     const along = (to) => { const there = live[to] && fitting(live[to]); return there && there[Math.min(at, there.length - 1)].link; };
@@ -189,16 +190,23 @@ window.rolecallFinder = (kit) => {
       case 'ArrowUp': return go(line > 0 ? along(line - 1) : field);
       case 'Escape': go(field); return field.select();
     }
+    letters(event, item);
+  });
+  function letters(event, item) {
     if (keep.get('single-keys') === 'off') return;
     switch (event.key) {
       case 'k': event.preventDefault(); item.querySelector('.keys')?.click(); break;
       case 'o': event.preventDefault(); location.href = item.querySelector('.open').href; break;
       case 'c': event.preventDefault(); copy(item.querySelector('.open').href, 'Link copied'); break;
+      case 'f': event.preventDefault(); item.closest('.account')?.querySelector('.star')?.click(); break;
     }
-  });
+  }
 
   // A page that the server has narrowed by ?q= holds only what fits: emptied, it is loaded whole.
   // The attribute autofocus waits for the first painted frame; whoever types at once is quicker.
+  // After a press of a star, and from the path of a role, the account is named: its first role has the focus.
+  const named = rows.find((row) => '#' + row.el.id === location.hash);
+  if (named) named.roles[0]?.link.focus();
   if (!location.hash && document.activeElement === document.body) field.focus({ preventScroll: true });
   if (document.activeElement === field) field.setSelectionRange(field.value.length, field.value.length);
   if ('filtered' in form.dataset) field.addEventListener('input', () => { if (!field.value) location.href = '/'; });
