@@ -11,6 +11,7 @@ import (
 	"github.com/rolecall/rolecall/broker/limit"
 	"github.com/rolecall/rolecall/broker/policy"
 	"github.com/rolecall/rolecall/broker/replay"
+	"github.com/rolecall/rolecall/broker/revocation"
 	"github.com/rolecall/rolecall/broker/session"
 	"github.com/rolecall/rolecall/broker/vend"
 	"github.com/rolecall/rolecall/broker/vend/console"
@@ -51,12 +52,17 @@ type Tally interface {
 	Add(event audit.Event)
 }
 
+// Revocations judges by what operators have taken back.
+type Revocations interface {
+	Of(who idp.Identity, session, grant string, since time.Time) revocation.Verdict
+}
+
 // Federation turns credentials into an address that signs in to the AWS console.
 type Federation interface {
 	URL(ctx context.Context, credentials iam.Credentials, request console.Request) (secret.String, error)
 }
 
-// Config is what a Broker is made of. All fields but Prove are required.
+// Config is what a Broker is made of. All fields but Prove and Revoked are required.
 type Config struct {
 	Providers  []Provider
 	Policy     *policy.Policy
@@ -68,6 +74,8 @@ type Config struct {
 	Audit      Auditor
 	// Tally counts what the limiter turns away.
 	Tally Tally
+	// Revoked says what operators have taken back; nil is nothing.
+	Revoked Revocations
 	// Prove makes the token or assertion of the modes web-identity and saml; nil has none.
 	Prove func(ctx context.Context, who idp.Identity, spec vend.Spec) (secret.String, error)
 	// OutliveSession lets credentials live longer than the broker's session they come from.

@@ -19,7 +19,12 @@ func (b *Broker) Session(ctx context.Context, _ Origin, token string) (Caller, e
 	if err != nil {
 		return Caller{}, fmt.Errorf("read the session: %w", err)
 	}
-	return CallerOf(found), nil
+	caller := CallerOf(found)
+	if verdict := b.verdict(caller.Identity, caller.Session, "", caller.Since); verdict.Dead {
+		return Caller{}, Fail(Unauthenticated, "no_session", "Your session has ended. Sign in again.").
+			Because(fmt.Errorf("revocation %d", verdict.Number))
+	}
+	return caller, nil
 }
 
 // CallerOf is the caller of a live session.

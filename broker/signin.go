@@ -149,6 +149,9 @@ func (b *Broker) judge(ctx context.Context, provider Provider, pending []byte, r
 	if err := limited(b.cfg.Limit.Subject("signin", login.Identity.Provider, login.Identity.Subject)); err != nil {
 		return login, err
 	}
+	if err := b.mayBegin(login.Identity); err != nil {
+		return login, err
+	}
 	if err := b.cfg.Replay.Use(ctx, req.Provider, login.Once.Key, login.Once.Until); err != nil {
 		if errors.Is(err, replay.ErrReplayed) {
 			return login, Fail(AccessDenied, "replay", "This answer of the identity provider has been used before. Sign in again.").Because(err)

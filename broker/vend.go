@@ -93,6 +93,10 @@ func (b *Broker) order(ctx context.Context, origin Origin, caller Caller, order 
 	if err != nil {
 		return policy.Granted{}, none, err
 	}
+	number, err := b.revoked(caller, granted.Grant)
+	if err != nil {
+		return granted, none, err
+	}
 	duration, err := b.duration(order.Duration, granted, caller)
 	if err != nil {
 		return granted, none, err
@@ -105,7 +109,7 @@ func (b *Broker) order(ctx context.Context, origin Origin, caller Caller, order 
 		Role: granted.Role, Mode: granted.Mode, SessionName: granted.SessionName, SourceIdentity: granted.SourceIdentity,
 		Tags: granted.Tags, TransitiveTags: granted.TransitiveTags, Duration: duration,
 		Policy: sessionPolicy, PolicyARNs: granted.PolicyARNs, HubRole: granted.HubRole, ExternalID: granted.ExternalID, SAMLProvider: granted.SAMLProvider,
-		Session: caller.Session, PolicyDigest: b.cfg.Policy.Digest(), NotAfter: b.credentialsEnd(caller),
+		Session: caller.Session, PolicyDigest: b.cfg.Policy.Digest(), Revocation: number, NotAfter: b.credentialsEnd(caller),
 	}
 	if prove := b.cfg.Prove; prove != nil {
 		bound := spec

@@ -224,6 +224,7 @@ func keyOf(s Spec) key {
 		b = counted(b, field)
 	}
 	b = binary.AppendVarint(b, int64(s.Duration))
+	b = binary.AppendVarint(b, s.Revocation)
 	b = binary.AppendVarint(b, s.NotAfter.UnixNano())
 	for _, list := range [][]string{s.TransitiveTags, s.PolicyARNs} {
 		b = binary.AppendUvarint(b, uint64(len(list)))

@@ -155,6 +155,8 @@ func TestEveryFieldOfASpecMakesAnotherKey(t *testing.T) {
 			*value += "x"
 		case *time.Duration:
 			*value++
+		case *int64:
+			*value++
 		case *time.Time:
 			*value = time.Unix(1, 0)
 		case *[]string:

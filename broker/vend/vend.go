@@ -47,6 +47,8 @@ type Spec struct {
 	// within one identity session and under one policy, and nowhere else.
 	Session      string
 	PolicyDigest string
+	// Revocation is the number of the newest revocation that concerns the order.
+	Revocation int64
 	// NotAfter ends the use of cached credentials; zero is no bound.
 	NotAfter time.Time
 }

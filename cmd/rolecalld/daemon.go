@@ -44,7 +44,7 @@ func (d *daemon) run(ctx context.Context, args []string) int {
 	root.SetOut(d.stdout)
 	root.SetErr(d.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return errUsage{err} })
-	root.AddCommand(d.dev(), d.serve(), d.check(), d.explain(), d.test(), d.diff(), d.aws(), d.issuer(), d.auditCommand(), d.samlCommand(), d.oidcCommand(), d.schema(), d.version())
+	root.AddCommand(d.dev(), d.serve(), d.check(), d.explain(), d.test(), d.diff(), d.aws(), d.issuer(), d.revoke(), d.auditCommand(), d.samlCommand(), d.oidcCommand(), d.schema(), d.version())
 	return d.exitCode(root.ExecuteContext(ctx))
 }
 
@@ -61,8 +61,10 @@ func (d *daemon) exitCode(err error) int {
 	}
 	fmt.Fprintln(d.stderr, "rolecalld: "+err.Error())
 	_, usage := errors.AsType[errUsage](err)
-	if usage || strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "required flag") ||
-		strings.HasPrefix(err.Error(), "accepts ") || strings.HasPrefix(err.Error(), "requires ") {
+	for _, ofCobra := range []string{"unknown command", "required flag", "accepts ", "requires ", "at least one of the flags", "if any flags in the group"} {
+		usage = usage || strings.HasPrefix(err.Error(), ofCobra)
+	}
+	if usage {
 		fmt.Fprintln(d.stderr, "Run 'rolecalld --help' for usage.")
 		return 2
 	}

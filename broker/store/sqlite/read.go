@@ -22,8 +22,13 @@ const (
 	readFamiliesOf
 	readDeviceByUser
 	readDeviceByCode
+	readRevocations
+	readSubjectsNamed
 	numReads
 )
+
+// usernameIs compares the user name in the data of a session or family.
+const usernameIs = `CASE WHEN json_valid(CAST(data AS TEXT)) THEN json_extract(CAST(data AS TEXT), '$.identity.username') = ?1 ELSE 0 END`
 
 func readTexts() [numReads]string {
 	const columns = "id, provider, subject, expires, seen, data"
@@ -38,6 +43,10 @@ func readTexts() [numReads]string {
 		readDeviceByCode: "SELECT code, user, expires, request FROM devices WHERE code = ? AND expires > ?",
 		readKeys: `SELECT use, algorithm, generation, kid, active, sealed FROM signing_keys
 			WHERE use = ? ORDER BY algorithm, generation`,
+		readRevocations: "SELECT number, kind, target, at, until FROM revocations WHERE number > ? ORDER BY number",
+		readSubjectsNamed: `SELECT provider, subject FROM names WHERE name = ?1
+			UNION SELECT provider, subject FROM sessions WHERE ` + usernameIs + `
+			UNION SELECT provider, subject FROM families WHERE ended = 0 AND ` + usernameIs + " ORDER BY 1, 2",
 		readMarks:  "SELECT account, label, colour, favourite FROM marks WHERE provider = ? AND subject = ?",
 		readRecent: "SELECT role, used FROM recent_roles WHERE provider = ? AND subject = ? ORDER BY used DESC, role",
 		readSessionsOf: `SELECT id, '', provider, subject, expires, seen, data FROM sessions

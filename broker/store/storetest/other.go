@@ -27,6 +27,8 @@ func otherTests() map[string]func(*testing.T, Fresh) {
 		"evidence is used once":                           usedOnce,
 		"signing keys come back in order, a place once":   signingKeys,
 		"a sweep takes what has expired and nothing else": sweep,
+		"revocations have rising numbers":                 revocations,
+		"who has a user name is found by what they have":  subjectsNamed,
 		"a sweep takes more than one batch":               sweepMany,
 		"a call whose context has ended does nothing":     cancelled,
 		"a store that is closed refuses":                  closed,

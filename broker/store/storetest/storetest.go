@@ -13,6 +13,7 @@ import (
 	"github.com/rolecall/rolecall/broker/keys"
 	"github.com/rolecall/rolecall/broker/marks"
 	"github.com/rolecall/rolecall/broker/replay"
+	"github.com/rolecall/rolecall/broker/revocation"
 	"github.com/rolecall/rolecall/broker/session"
 )
 
@@ -33,6 +34,8 @@ type later interface {
 
 // Upkeep is what the daemon does with a store beside using it.
 type Upkeep interface {
+	revocation.Store
+	SubjectsNamed(ctx context.Context, username string) ([][2]string, error)
 	Ping(ctx context.Context) error
 	Sweep(ctx context.Context, now time.Time) error
 	Close() error

@@ -24,6 +24,7 @@ import (
 	"github.com/rolecall/rolecall/broker/marks"
 	"github.com/rolecall/rolecall/broker/oauth"
 	"github.com/rolecall/rolecall/broker/replay"
+	"github.com/rolecall/rolecall/broker/revocation"
 	"github.com/rolecall/rolecall/broker/session"
 	"github.com/rolecall/rolecall/broker/vend/console"
 )
@@ -47,10 +48,14 @@ func (d *Daemon) connect(ctx context.Context, g *generation) error {
 	if err != nil {
 		return err
 	}
+	d.revoked = revocation.New(d.store, o.Log)
+	if err := d.revoked.Poll(ctx); err != nil {
+		return err
+	}
 	d.Broker = broker.New(broker.Config{
 		Providers: g.providers, Policy: g.policy, Vendor: vendor, Federation: federation,
 		Sessions: sessions, Replay: once, Limit: limiter, Audit: d.audit, Tally: d.tally,
-		Prove:          d.newProofs(published),
+		Prove: d.newProofs(published), Revoked: d.revoked,
 		OutliveSession: c.AWS.OutliveSession, Log: o.Log, Now: o.Now,
 	})
 	authorization := oauth.New(d.deviceFlow(oauth.Config{

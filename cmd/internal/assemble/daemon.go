@@ -25,6 +25,7 @@ import (
 	"github.com/rolecall/rolecall/broker/audit"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/keys"
+	"github.com/rolecall/rolecall/broker/revocation"
 	"github.com/rolecall/rolecall/broker/store/sqlite"
 	"github.com/rolecall/rolecall/broker/vend"
 	"github.com/rolecall/rolecall/config"
@@ -52,6 +53,7 @@ type Daemon struct {
 	sealer  *keys.Sealer
 	keys    *keys.Keys
 	account *account.Service
+	revoked *revocation.List
 	awsKeys *keys.Keys // nil unless some grant is of the mode web-identity
 	edge    *endpoint.Edge
 	refresh []func(context.Context) // metadata and the like, until the context ends
@@ -87,10 +89,7 @@ func (d *Daemon) openState(ctx context.Context) error {
 	if d.store, err = sqlite.Open(ctx, path); err != nil {
 		return fmt.Errorf("store %s: %w", c.Store.Value, err)
 	}
-	file := c.Audit.File
-	if file == "" {
-		file = filepath.Join(filepath.Dir(path), "audit.jsonl")
-	}
+	file := auditFile(c)
 	if d.audit, err = audit.Open(audit.Config{File: file, Now: d.options.Now, Log: d.options.Log}); err != nil {
 		return fmt.Errorf("audit file %s: %w", file, err)
 	}
@@ -107,6 +106,14 @@ func (d *Daemon) openState(ctx context.Context) error {
 func (d *Daemon) samlKeys(ctx context.Context) ([]crypto.Signer, error) {
 	kept := keys.New(keys.Config{Store: d.store, Sealer: d.sealer, Use: "saml", Now: d.options.Now, Log: d.options.Log})
 	return kept.Signers(ctx, "RS256")
+}
+
+// auditFile is the daemon's chain.
+func auditFile(c *config.Config) string {
+	if c.Audit.File != "" {
+		return c.Audit.File
+	}
+	return filepath.Join(filepath.Dir(storePath(c)), "audit.jsonl")
 }
 
 // storePath is the file behind sqlite:PATH.
@@ -130,6 +137,7 @@ func (d *Daemon) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	group.Go(func() { d.sweep(background) })
 	group.Go(func() { d.keys.Run(background) })
+	group.Go(func() { d.revoked.Run(background) })
 	if d.awsKeys != nil {
 		group.Go(func() { d.awsKeys.Run(background) })
 	}

@@ -1,0 +1,71 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rolecall/rolecall/broker/revocation"
+)
+
+// keepRevocation is how long a revocation is kept: longer than any session that it
+// ends may live.
+const keepRevocation = 400 * 24 * time.Hour
+
+// AddRevocation implements revocation.Store.
+func (s *Store) AddRevocation(ctx context.Context, r revocation.Revocation) (int64, error) {
+	keep, until := r.At.Add(keepRevocation), int64(0)
+	if !r.Until.IsZero() {
+		until = micros(r.Until)
+		if end := r.Until.Add(keepRevocation); end.After(keep) {
+			keep = end
+		}
+	}
+	return writeOne(ctx, s, func(tx *tx) (int64, error) {
+		var number int64
+		_, err := tx.query("INSERT INTO revocations (kind, target, at, until, keep) VALUES (?, ?, ?, ?, ?) RETURNING number",
+			[]any{string(r.Kind), r.Target, micros(r.At), until, micros(keep)}, &number)
+		return number, err
+	})
+}
+
+// RevocationsAfter implements revocation.Store.
+func (s *Store) RevocationsAfter(ctx context.Context, number int64) (found []revocation.Revocation, err error) {
+	rows, err := s.reads[readRevocations].QueryContext(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var r revocation.Revocation
+		var kind string
+		var at, until int64
+		if err := rows.Scan(&r.Number, &kind, &r.Target, &at, &until); err != nil {
+			return nil, err
+		}
+		r.Kind, r.At = revocation.Kind(kind), fromMicros(at)
+		if until != 0 {
+			r.Until = fromMicros(until)
+		}
+		found = append(found, r)
+	}
+	return found, rows.Err()
+}
+
+// SubjectsNamed gives who has a user name, by their sessions, their tokens and the
+// names that were claimed, as provider and subject.
+func (s *Store) SubjectsNamed(ctx context.Context, username string) (found [][2]string, err error) {
+	rows, err := s.reads[readSubjectsNamed].QueryContext(ctx, username)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var one [2]string
+		if err := rows.Scan(&one[0], &one[1]); err != nil {
+			return nil, err
+		}
+		found = append(found, one)
+	}
+	return found, rows.Err()
+}
