@@ -32,6 +32,14 @@ type Provider struct {
 	Verifier idp.TokenVerifier
 	// OneTime lets each piece of that evidence count once only.
 	OneTime bool
+	// BackChannel judges the provider's word, from server to server, that somebody has
+	// signed out there; nil takes none.
+	BackChannel LogoutVerifier
+}
+
+// LogoutVerifier judges a logout token (OpenID Connect Back-Channel Logout 1.0).
+type LogoutVerifier interface {
+	VerifyLogout(ctx context.Context, raw string) (idp.Departure, error)
 }
 
 // ProviderInfo is what the sign-in page shows of a provider.

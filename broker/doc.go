@@ -7,6 +7,7 @@
 //	Console         console.go   a granted role becomes a console address
 //	Exchange        exchange.go  a token that a program brings becomes credentials; Admit makes it a Caller
 //	Explain         explain.go   the same decision, printed
+//	Departed        departed.go  a provider says that somebody has signed out there
 //	SignOut         signout.go   a session ends
 //
 // States of a sign-in: begun (pending row, bound to the browser) -> taken (once)

@@ -123,14 +123,15 @@ func (s *switchable) fail() {
 // stand-in; only the identity provider is played.
 type bench struct {
 	*broker.Broker
-	clock    *clock
-	provider *provider
-	ci, once *verifier
-	record   *switchable
-	tally    *audit.Tally
-	file     string
-	calls    *counter
-	sessions *session.Sessions
+	clock      *clock
+	provider   *provider
+	ci, once   *verifier
+	departures departures
+	record     *switchable
+	tally      *audit.Tally
+	file       string
+	calls      *counter
+	sessions   *session.Sessions
 }
 
 // counter counts orders that reach STS.
@@ -197,6 +198,7 @@ func newBenchOf(t *testing.T, text string) *bench {
 	b.calls = &counter{next: newSTS(t, address, key)}
 	b.sessions = session.NewSessions(session.Config{Store: store, Now: b.clock.Now})
 	b.provider = &provider{login: b.login("alice", "platform")}
+	b.departures = departures{}
 	b.ci, b.once = &verifier{issuer: "ci", logins: map[string]idp.Login{}}, &verifier{issuer: "once", logins: map[string]idp.Login{}}
 	federation, err := console.New(console.Config{Endpoint: address, Issuer: "https://sso.example.com"})
 	if err != nil {
@@ -207,7 +209,7 @@ func newBenchOf(t *testing.T, text string) *bench {
 			{ProviderInfo: broker.ProviderInfo{Name: "corp", Type: "saml"}, Redirector: b.provider},
 			{ProviderInfo: broker.ProviderInfo{Name: "other", Type: "saml"}, Redirector: b.provider},
 			{ProviderInfo: broker.ProviderInfo{Name: "initiated", Type: "saml", Label: "Tiles"}, Redirector: b.provider, Unsolicited: true},
-			{ProviderInfo: broker.ProviderInfo{Name: "ci", Type: "oidc"}, Verifier: b.ci},
+			{ProviderInfo: broker.ProviderInfo{Name: "ci", Type: "oidc"}, Verifier: b.ci, BackChannel: b.departures},
 			{ProviderInfo: broker.ProviderInfo{Name: "once", Type: "oidc"}, Verifier: b.once, OneTime: true},
 		},
 		Policy: compiled, Vendor: vend.NewCache(b.calls, vend.CacheConfig{Now: b.clock.Now}), Federation: federation,

@@ -169,9 +169,9 @@ func (s *Sessions) EndAll(ctx context.Context, provider, subject string) error {
 }
 
 // EndUpstream is End for every session that a provider knows as nameID, of those
-// indexes if there are any. It gives what it ended, live or not.
+// indexes if there are any; with indexes alone, whoever's they are. It gives what it ended, live or not.
 func (s *Sessions) EndUpstream(ctx context.Context, provider, nameID string, indexes []string) ([]Session, error) {
-	if nameID == "" {
+	if nameID == "" && len(indexes) == 0 {
 		return nil, fmt.Errorf("end the sessions of a provider's logout: it names nobody")
 	}
 	rows, err := s.cfg.Store.EndUpstream(ctx, provider, nameID, indexes)

@@ -23,7 +23,11 @@ type jws struct {
 
 // split takes a token apart: three parts of canonical base64url and a header
 // that names nothing but an algorithm and a key of the provider's set.
-func split(raw string) (jws, error) {
+func split(raw string) (jws, error) { return splitAs(raw, false) }
+
+// splitAs is split for an ID token, or for a logout token, which must say that it
+// is one (OpenID Connect Back-Channel Logout 1.0 section 2.4).
+func splitAs(raw string, logout bool) (jws, error) {
 	if len(raw) > maxToken {
 		return jws{}, idp.Reject("too_large", "the token has %d bytes, more than %d", len(raw), maxToken)
 	}
@@ -44,10 +48,10 @@ func split(raw string) (jws, error) {
 		parts[i] = part
 	}
 	token := jws{raw: raw, input: raw[:last], payload: parts[1], signature: parts[2]}
-	return token, token.readHeader(parts[0])
+	return token, token.readHeader(parts[0], logout)
 }
 
-func (token *jws) readHeader(data []byte) error {
+func (token *jws) readHeader(data []byte, logout bool) error {
 	header, err := readObject(data)
 	if err != nil {
 		return idp.Reject("malformed", "the token's header: %v", err)
@@ -58,7 +62,11 @@ func (token *jws) readHeader(data []byte) error {
 			return idp.Reject("header", "the token's header must not have the member %s", m.name)
 		}
 	}
-	if typ, there := header.get("typ"); there && !(typ.kind == kindText && strings.EqualFold(typ.text, "JWT")) {
+	typ, there := header.get("typ")
+	switch {
+	case logout && !(typ.kind == kindText && strings.EqualFold(typ.text, "logout+jwt")):
+		return idp.Reject("typ", "the token's typ must be logout+jwt")
+	case !logout && there && !(typ.kind == kindText && strings.EqualFold(typ.text, "JWT")):
 		return idp.Reject("typ", "the token's typ must be JWT or absent; this is another kind of token")
 	}
 	alg, _ := header.get("alg")

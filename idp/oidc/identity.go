@@ -24,7 +24,7 @@ func (p *Provider) login(raw string, t *idToken, more object, s *steps) (idp.Log
 	return idp.Login{
 		Identity: identity,
 		Once:     idp.Once{Key: onceKey(t.payload), Until: t.expires.Add(p.skew)},
-		Upstream: idp.Upstream{Sid: t.sid, IDToken: secret.New(raw)},
+		Upstream: idp.Upstream{NameID: t.subject, SessionIndex: t.sid, Sid: t.sid, IDToken: secret.New(raw)},
 	}, nil
 }
 

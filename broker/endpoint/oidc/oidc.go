@@ -4,6 +4,7 @@
 //	GET  /oidc/{provider}/login      begin: redirect with state, nonce and PKCE challenge
 //	GET  /oidc/{provider}/callback   end: code and state become a session
 //	POST /oidc/{provider}/callback   the same for response_mode=form_post
+//	POST /oidc/{provider}/backchannel-logout   the provider says who has signed out there
 package oidc
 
 import (
@@ -15,6 +16,7 @@ import (
 // Endpoint serves /oidc/.
 type Endpoint struct {
 	SignIn endpoint.SignIn
+	Logout LogoutService
 }
 
 const kind = "oidc"
@@ -25,4 +27,5 @@ func (e Endpoint) Mount(mux *endpoint.Mux) {
 	mux.Page("GET /oidc/{provider}/login", func(w http.ResponseWriter, r *http.Request) error { return e.SignIn.Out(w, r, kind) })
 	mux.Page("GET /oidc/{provider}/callback", back)
 	mux.Page("POST /oidc/{provider}/callback", back)
+	mux.Handle("/oidc/{provider}/backchannel-logout", problem, e.logout)
 }

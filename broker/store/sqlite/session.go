@@ -39,7 +39,7 @@ func (t *tx) endSession(id string) error {
 
 // EndUpstream implements session.PeopleStore.
 func (s *Store) EndUpstream(ctx context.Context, provider, nameID string, indexes []string) ([]session.Row, error) {
-	if nameID == "" { // a session whose provider has no name for it is not meant
+	if nameID == "" && len(indexes) == 0 { // a session whose provider has no name for it is not meant
 		return nil, nil
 	}
 	list, err := json.Marshal(append([]string{}, indexes...))
@@ -51,7 +51,8 @@ func (s *Store) EndUpstream(ctx context.Context, provider, nameID string, indexe
 		for {
 			var row session.Row
 			var expires, seen int64
-			found, err := tx.query(`SELECT id, provider, subject, expires, seen, data FROM sessions WHERE provider = ?1 AND name_id = ?2
+			found, err := tx.query(`SELECT id, provider, subject, expires, seen, data FROM sessions WHERE provider = ?1
+				AND (name_id = ?2 OR ?2 = '' AND session_index <> '')
 				AND (?3 = '[]' OR session_index = '' OR session_index IN (SELECT value FROM json_each(?3))) ORDER BY id LIMIT 1`,
 				[]any{provider, nameID, string(list)}, &row.ID, &row.Provider, &row.Subject, &expires, &seen, &row.Data)
 			if err != nil || !found {

@@ -101,7 +101,7 @@ func (d *Daemon) mount(authorization *oauth.Server, published *issuer.Issuer) er
 		own,
 		login.Endpoint{Service: d.Broker, Pages: pages, Cookies: cookies},
 		samlendpoint.Endpoint{SignIn: signIn, Metadata: d.Broker},
-		oidcendpoint.Endpoint{SignIn: signIn},
+		oidcendpoint.Endpoint{SignIn: signIn, Logout: d.Broker},
 		portal.Endpoint{Service: d.Broker, Explain: d.Broker, Own: d.account, Pages: pages, Cookies: cookies, URL: serverURL(c), Region: c.AWS.Region, ConsoleOrigins: d.consoleOrigins(), Now: o.Now},
 		token.Endpoint{
 			Service: authorization, Extensions: authorization, Exchanger: d.Broker, Audiences: []string{serverURL(c), published.URL()},

@@ -114,7 +114,7 @@ func (g *generation) addProvider(options Options, p config.Provider) error {
 			return err
 		}
 		made.Redirector, made.Host = o, hostOf(p.Issuer.Value)
-		made.Verifier, made.OneTime = o, p.OneTimeTokens
+		made.Verifier, made.OneTime, made.BackChannel = o, p.OneTimeTokens, o
 	default: // config has said so, and names the known ones
 		return nil
 	}

@@ -1,0 +1,84 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/rolecall/rolecall/broker/audit"
+	"github.com/rolecall/rolecall/broker/replay"
+	"github.com/rolecall/rolecall/config/secret"
+	"github.com/rolecall/rolecall/idp"
+)
+
+// DepartedRequest is a provider's word, from server to server, that somebody has
+// signed out there.
+type DepartedRequest struct {
+	Origin
+	Provider string
+	Token    secret.String
+}
+
+// Departed ends the sessions that a logout token names, at once and with all that
+// was made from them: those of a sid, or all of a person.
+func (b *Broker) Departed(ctx context.Context, req DepartedRequest) error {
+	if err := limited(b.cfg.Limit.Address("logout", req.Address)); err != nil {
+		b.TurnedAway(ctx, req.Origin, "logout.provider")
+		return err
+	}
+	event := b.event(req.Origin, "logout.provider", idp.Identity{Provider: req.Provider})
+	ended, who, err := b.departed(ctx, req)
+	event.Subject, event.Outcome = who, audit.Granted
+	if err != nil {
+		shown := departedError(err)
+		event.Outcome, event.Reason, event.Detail = audit.Refused, shown.Reason, detailOf(err)
+		if shown.Code == Internal || shown.Code == Unavailable {
+			event.Outcome, event.Detail = audit.Failed, causeText(shown)
+		}
+		err = shown
+	} else {
+		event.Detail = fmt.Sprintf("%d sessions ended", ended)
+	}
+	if failed := b.record(ctx, event); failed != nil && err == nil {
+		return failed // the sessions have ended all the same
+	}
+	return err
+}
+
+func (b *Broker) departed(ctx context.Context, req DepartedRequest) (ended int, who string, err error) {
+	provider, ok := b.providers[req.Provider]
+	if !ok || provider.BackChannel == nil {
+		return 0, "", unknownProvider(req.Provider)
+	}
+	gone, err := provider.BackChannel.VerifyLogout(ctx, req.Token.Reveal())
+	if err != nil {
+		return 0, "", err
+	}
+	err = b.cfg.Replay.Use(ctx, req.Provider, gone.Once.Key, gone.Once.Until)
+	if errors.Is(err, replay.ErrReplayed) {
+		return 0, gone.NameID, Fail(InvalidRequest, "replay", "This logout token has been used before.").Because(err)
+	}
+	if err != nil {
+		return 0, gone.NameID, fmt.Errorf("replay cache: %w", err)
+	}
+	sessions, err := b.cfg.Sessions.EndUpstream(ctx, req.Provider, gone.NameID, gone.Sessions)
+	if err != nil {
+		return 0, gone.NameID, err
+	}
+	for _, s := range sessions {
+		b.Forget(s.ID)
+	}
+	if len(gone.Sessions) == 0 { // the person as such: what no session has made, too
+		if err := b.cfg.Sessions.EndAll(ctx, req.Provider, gone.NameID); err != nil {
+			return len(sessions), gone.NameID, fmt.Errorf("end what is left of a person: %w", err)
+		}
+	}
+	return len(sessions), gone.NameID, nil
+}
+
+func departedError(err error) *Error {
+	if rejected, ok := errors.AsType[*idp.Rejection](err); ok {
+		return Fail(InvalidRequest, rejected.Reason, "The logout token was not accepted ("+rejected.Reason+").").Because(err)
+	}
+	return signInError(err)
+}
