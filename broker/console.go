@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/rolecall/rolecall/broker/audit"
 	"github.com/rolecall/rolecall/broker/iam"
@@ -49,7 +50,7 @@ func (b *Broker) Console(ctx context.Context, origin Origin, caller Caller, orde
 	}
 	address, err := b.cfg.Federation.URL(ctx, result.Credentials, console.Request{
 		Partition: granted.Role.Partition, Account: granted.Role.Account, Role: granted.Role.Name,
-		Region: order.Region, Service: order.Service,
+		Region: order.Region, Service: order.Service, SessionDuration: consoleLife(result, spec),
 	})
 	if err != nil {
 		return ConsoleURL{}, b.consoleFailed(ctx, origin, caller, granted, spec, err)
@@ -70,4 +71,13 @@ func (b *Broker) consoleFailed(ctx context.Context, origin Origin, caller Caller
 		return failed
 	}
 	return shown.Because(fmt.Errorf("federation endpoint: %w", err))
+}
+
+// consoleLife is how long a console session lasts: as long as the order, whatever
+// is left of kept credentials, where AWS allows it; zero is as long as they do.
+func consoleLife(result vend.Result, spec vend.Spec) time.Duration {
+	if !result.Unchained {
+		return 0
+	}
+	return spec.Duration
 }

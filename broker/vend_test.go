@@ -1,6 +1,9 @@
 package broker_test
 
 import (
+	"io"
+	"net/http"
+	"net/http/cookiejar"
 	"strings"
 	"testing"
 	"time"
@@ -227,4 +230,39 @@ func TestAPersonWhoOrdersTooOftenWaits(t *testing.T) {
 		_, err = b.Vend(t.Context(), origin, alice, broker.Order{Role: "production/Admin"})
 	}
 	refused(t, err, broker.RateLimited, "rate_limited")
+}
+
+// What is left of kept credentials does not shorten the console: AWS lets a
+// session of a user's keys last as long as it is told.
+func TestAConsoleLastsAsLongAsTheGrantSays(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	alice := b.caller(t)
+	if _, err := b.Vend(t.Context(), origin, alice, broker.Order{Role: "production/Admin"}); err != nil {
+		t.Fatal(err)
+	}
+	b.clock.advance(40 * time.Minute)
+	opened, err := b.Console(t.Context(), origin, alice, broker.ConsoleOrder{Role: "production/Admin"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.calls.n != 1 {
+		t.Fatalf("%d orders: the credentials were not kept ones", b.calls.n)
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := (&http.Client{Jar: jar}).Get(opened.URL.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ends := b.clock.Now().Add(time.Hour).UTC().Format(time.RFC3339); !strings.Contains(string(text), ends) {
+		t.Errorf("it does not last until %s:\n%s", ends, text)
+	}
 }

@@ -74,7 +74,13 @@ func (a *AssumeRole) Vend(ctx context.Context, spec Spec) (Result, error) {
 		return Result{}, fmt.Errorf("assume role %s: %w", spec.Role, err)
 	}
 	credentials, err := read(out.Credentials, out.AssumedRoleUser, spec)
-	return Result{Credentials: credentials}, err
+	return Result{Credentials: credentials, Unchained: through == nil && a.longTerm(bounded)}, err
+}
+
+// longTerm reports whether the broker's own keys are a user's and no session's.
+func (a *AssumeRole) longTerm(ctx context.Context) bool {
+	own, err := a.config.Credentials.Retrieve(ctx)
+	return err == nil && own.SessionToken == ""
 }
 
 func assumeRole(spec Spec) operation[*sts.AssumeRoleOutput] {

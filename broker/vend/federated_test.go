@@ -134,8 +134,11 @@ func (w *world) serve(condition string) {
 		strings.ReplaceAll(condition, "ISSUER", strings.TrimPrefix(w.url, "http://")) + `}]}`
 	handler, err := devaws.New(devaws.Config{
 		URL: w.cloud, Accounts: []devaws.Account{{ID: account}, {ID: "999988887777"}},
-		Users:         []devaws.User{{ARN: brokerARN, AccessKeyID: brokerKey, SecretAccessKey: secret.New(brokerWord)}},
-		Roles:         []devaws.Role{{ARN: w.role("Admin"), Trust: trust, MaxSessionDuration: 12 * time.Hour}, {ARN: w.role("Other"), Trust: trust}},
+		Users: []devaws.User{{ARN: brokerARN, AccessKeyID: brokerKey, SecretAccessKey: secret.New(brokerWord)}},
+		Roles: []devaws.Role{
+			{ARN: w.role("Admin"), Trust: trust, MaxSessionDuration: 12 * time.Hour}, {ARN: w.role("Other"), Trust: trust},
+			{ARN: w.role("Hub"), Trust: devaws.TrustPolicy("", brokerARN)}, {ARN: w.role("Spoke"), Trust: devaws.TrustPolicy("", w.role("Hub").String())},
+		},
 		OIDCProviders: []devaws.OIDCProvider{oidc},
 		SAMLProviders: []devaws.SAMLProvider{{ARN: samlARN, Metadata: string(metadata)}},
 	})

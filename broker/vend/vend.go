@@ -58,6 +58,9 @@ type Result struct {
 	Credentials iam.Credentials
 	// Cached says that this order made no call of its own.
 	Cached bool
+	// Unchained says that AWS lets a console session of these last longer than they
+	// do: neither another role's session nor GetFederationToken made them.
+	Unchained bool
 	// Stale says that the credentials are older than they should be, because STS is down.
 	Stale bool
 }

@@ -43,5 +43,5 @@ func (w *WebIdentity) Vend(ctx context.Context, spec Spec) (Result, error) {
 		return Result{}, fmt.Errorf("assume role %s with web identity: %w", spec.Role, err)
 	}
 	credentials, err := read(out.Credentials, out.AssumedRoleUser, spec)
-	return Result{Credentials: credentials}, err
+	return Result{Credentials: credentials, Unchained: true}, err
 }

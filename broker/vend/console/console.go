@@ -35,6 +35,9 @@ var (
 	ErrRefused = errors.New("the federation endpoint gave no sign-in token")
 )
 
+// errStatus marks an answer that is a plain no.
+var errStatus = errors.New("with status")
+
 const (
 	maxAnswer = 64 << 10
 	maxToken  = 16 << 10
@@ -131,6 +134,11 @@ func (f *Federation) URL(ctx context.Context, credentials iam.Credentials, req R
 		return secret.String{}, fmt.Errorf("%w: the credentials have expired", ErrRefused)
 	}
 	token, err := f.signinToken(ctx, at.signin, credentials, req.SessionDuration)
+	if req.SessionDuration > 0 && errors.Is(err, errStatus) {
+		// AWS gives no reason: perhaps these may not have one. Without, the session
+		// ends with the credentials, which is never later.
+		token, err = f.signinToken(ctx, at.signin, credentials, 0)
+	}
 	if err != nil {
 		return secret.String{}, err
 	}
@@ -219,7 +227,7 @@ func (f *Federation) signinToken(ctx context.Context, origin string, c iam.Crede
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%w: %s answered %d", ErrRefused, origin, res.StatusCode)
+		return "", fmt.Errorf("%w: %s answered %w %d", ErrRefused, origin, errStatus, res.StatusCode)
 	}
 	return readToken(res.Body, origin)
 }
