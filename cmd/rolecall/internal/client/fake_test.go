@@ -31,6 +31,7 @@ type fakeBroker struct {
 	turns    int            // how often it was rotated
 	revoked  []string
 	answer   func(w http.ResponseWriter, r *http.Request) // of the API, "" is an identity
+	ahead    time.Duration                                // of its clock
 	pending  int                                          // polls of the device flow before it is approved
 }
 
@@ -43,6 +44,9 @@ func newFakeBroker(t *testing.T) *fakeBroker {
 	mux.HandleFunc("POST /oauth2/revoke", func(_ http.ResponseWriter, r *http.Request) { f.revoked = append(f.revoked, r.PostFormValue("token")) })
 	mux.HandleFunc("POST /oauth2/device", func(w http.ResponseWriter, _ *http.Request) {
 		f.json(w, 200, map[string]any{"device_code": "dc", "user_code": "BCDF-GHJK", "verification_uri": f.URL + "/device", "expires_in": 60, "interval": 1})
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", time.Now().Add(f.ahead).UTC().Format(http.TimeFormat))
 	})
 	mux.HandleFunc("/api/v1/", f.api)
 	f.Server = httptest.NewServer(mux)

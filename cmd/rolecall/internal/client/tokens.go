@@ -143,7 +143,7 @@ func (v vault) readSecret() ([]byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrSignedOut
 	}
-	if err != nil || !bytes.HasPrefix(text, []byte("age-encryption.org/")) {
+	if err != nil || !encrypted(text) {
 		return text, err
 	}
 	phrase, err := v.passphrase()
@@ -186,6 +186,8 @@ func (v vault) writeSecret(text []byte) error {
 	}
 	return settings.WriteFile(v.settings.KeyFile(), text)
 }
+
+func encrypted(text []byte) bool { return bytes.HasPrefix(text, []byte("age-encryption.org/")) }
 
 // encrypt seals with a passphrase. The work factor takes some 50 ms: a refresh
 // happens every ten minutes at most.
