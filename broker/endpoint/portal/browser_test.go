@@ -199,7 +199,8 @@ func TestTheLettersWorkAmongTheRecentRolesAndPressAStar(t *testing.T) {
 	fake := demo()
 	fake.kept.Recent = []account.Recent{{Role: "arn:aws:iam::444455556666:role/Developer"}}
 	ctx, base := open(t, fake)
-	do(t, ctx, "home", chromedp.Navigate(base+"/#a-444455556666"))
+	do(t, ctx, "home", chromedp.Navigate(base+"/#a-444455556666"), chromedp.Evaluate[chromedp.Void](`new Promise((done) => {
+		const look = () => (document.activeElement.matches('.open') ? done() : requestAnimationFrame(look)); look(); })`, chromedp.EvalAwaitPromise))
 	if got := eval[string](t, ctx, focused); got != "/console?role=development/Developer" {
 		t.Errorf("the account that the address names: the focus is on %s", got)
 	}

@@ -206,7 +206,7 @@ window.rolecallFinder = (kit) => {
   // The attribute autofocus waits for the first painted frame; whoever types at once is quicker.
   // After a press of a star, and from the path of a role, the account is named: its first role has the focus.
   const named = rows.find((row) => '#' + row.el.id === location.hash);
-  if (named) named.roles[0]?.link.focus();
+  if (named) window.addEventListener('load', () => setTimeout(() => named.roles[0]?.link.focus({ preventScroll: true })));
   if (!location.hash && document.activeElement === document.body) field.focus({ preventScroll: true });
   if (document.activeElement === field) field.setSelectionRange(field.value.length, field.value.length);
   if ('filtered' in form.dataset) field.addEventListener('input', () => { if (!field.value) location.href = '/'; });
