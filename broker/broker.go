@@ -48,6 +48,8 @@ type ProviderInfo struct {
 	Type  string // saml, oidc
 	Label string // for people
 	Host  string // where the browser will go, "" where that is not known yet
+	// Domains are the e-mail domains of the people there.
+	Domains []string
 }
 
 // Auditor is the record without which nothing happens.

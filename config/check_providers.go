@@ -37,8 +37,10 @@ func (c *checker) unique(seen map[string]Pos, what string, name Text) {
 
 func (c *checker) providers() {
 	names := map[string]Pos{}
+	owners := map[string]string{}
 	for i := range c.Providers {
 		p, path := &c.Providers[i], element("providers", i)
+		c.domains(p, owners)
 		c.unique(names, "providers[].name", p.Name)
 		switch name := p.Name.Value; {
 		case name == "":
@@ -137,3 +139,20 @@ func (c *checker) notEmpty(path string, n int) {
 
 // broken reports whether the decoder found the value unreadable.
 func (c *checker) broken(path string) bool { return slices.Contains(c.unread, path) }
+
+var domainShape = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$`)
+
+// domains makes sure that each leads to one provider.
+func (c *checker) domains(p *Provider, owners map[string]string) {
+	for _, d := range p.Domains {
+		owner, taken := owners[d.Value]
+		switch {
+		case !domainShape.MatchString(d.Value):
+			c.faults.Add(d.Pos, "providers[].domains[]: %s is no domain: want lower-case letters, as in example.com", quoted(d.Value))
+		case taken:
+			c.faults.Add(d.Pos, "providers[].domains[]: %s leads to the provider %s already", quoted(d.Value), owner)
+		default:
+			owners[d.Value] = p.Name.Value
+		}
+	}
+}

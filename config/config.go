@@ -126,6 +126,8 @@ type Provider struct {
 	Name  Text   `yaml:"name" required:"true" doc:"Lower-case letters, digits and '-'; part of URLs and of SourceIdentity."`
 	Type  Text   `yaml:"type" required:"true" enum:"saml,oidc" planned:"oauth2,ldap,directory" doc:"The protocol; it decides which of the other keys may be set."`
 	Label string `yaml:"label" doc:"What the sign-in page calls it. Default: the name."`
+	// Domains lead people who type their e-mail address to this provider.
+	Domains []Text `yaml:"domains" doc:"E-mail domains of the people there, in lower case: the sign-in page finds the provider by an address. They decide nothing else."`
 
 	Groups   From `yaml:"groups" doc:"What holds the groups."`
 	Username From `yaml:"username" doc:"What holds the user name. Default: the NameID, or the claim sub."`

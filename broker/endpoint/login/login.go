@@ -2,6 +2,7 @@
 //
 //	GET  /login    choose a provider; ?provider= fills one button, ?return_to= is where to go
 //	               on to, ?fresh=1 asks the provider to see the person again
+//	POST /login    e-mail -> the provider of its domain, as a filled button; the address is in no URL
 //	GET  /logout   signed out; or, with a session, the question whether to
 //	POST /logout   the session ends on the server, the cookie goes
 //
@@ -15,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/rolecall/rolecall/broker"
@@ -44,14 +46,50 @@ type Endpoint struct {
 // Mount implements endpoint.Mounter.
 func (e Endpoint) Mount(mux *endpoint.Mux) {
 	mux.Page("GET /login", e.choose)
+	mux.Page("POST /login", e.find)
 	mux.Page("GET /logout", e.signedOut)
 	mux.Page("POST /logout", e.signOut)
 }
 
 func (e Endpoint) choose(w http.ResponseWriter, r *http.Request) error {
-	query := r.URL.Query()
+	return e.offer(w, r, r.URL.Query(), "")
+}
+
+// find leads to the page on which the provider of an address is the filled button.
+// It is no redirect to the provider itself: the form may lead home only.
+func (e Endpoint) find(w http.ResponseWriter, r *http.Request) error {
+	endpoint.NoStore(w)
+	if err := endpoint.ParseForm(r); err != nil {
+		return err
+	}
+	if !endpoint.SameSite(r) {
+		return broker.Fail(broker.AccessDenied, "cross_site", "This form came from another site. Open the sign-in page and repeat.")
+	}
+	query := url.Values{}
+	if back := returnTo(r.PostFormValue("return_to")); back != "/" {
+		query.Set("return_to", back)
+	}
+	if r.PostFormValue("fresh") == "1" {
+		query.Set("fresh", "1")
+	}
+	address := strings.TrimSpace(r.PostFormValue("email"))
+	domain := strings.ToLower(address[strings.LastIndexByte(address, '@')+1:])
+	for _, p := range e.Service.SignInProviders() {
+		if slices.Contains(p.Domains, domain) {
+			query.Set("provider", p.Name)
+			http.Redirect(w, r, "/login?"+query.Encode(), http.StatusSeeOther)
+			return nil
+		}
+	}
+	return e.offer(w, r, query, "No provider here has addresses of that domain. Choose one by its name.")
+}
+
+// offer shows the page that the values of an address ask for.
+func (e Endpoint) offer(w http.ResponseWriter, r *http.Request, query url.Values, emailFault string) error {
 	back := returnTo(query.Get("return_to"))
-	view := page.SignIn{Role: roleIn(back), Program: strings.HasPrefix(back, "/oauth2/")}
+	view := page.SignIn{
+		Role: roleIn(back), Program: strings.HasPrefix(back, "/oauth2/"), EmailFault: emailFault, ReturnTo: back, Fresh: query.Get("fresh") == "1",
+	}
 
 	asked := query.Get("provider")
 	wanted, last := asked, e.Cookies.LastProvider(r)
@@ -60,6 +98,7 @@ func (e Endpoint) choose(w http.ResponseWriter, r *http.Request) error {
 	}
 	providers := e.Service.SignInProviders()
 	for _, p := range providers {
+		view.Email = view.Email || len(p.Domains) > 0 && len(providers) > 1
 		shown := page.Provider{Name: p.Name, Label: p.Label, Host: p.Host, URL: begin(p, back, query.Get("fresh") == "1")}
 		if view.Main == nil && (p.Name == wanted || len(providers) == 1) {
 			view.Main, view.Last = &shown, p.Name == last

@@ -86,9 +86,10 @@ func showing[V any](render func(http.ResponseWriter, *http.Request, V) error, vi
 
 func signInSamples(p *Pages) map[string]endpoint.Handler {
 	return map[string]endpoint.Handler{
-		"signin-first":  showing(p.SignIn, SignIn{Others: []Provider{corp, google}}),
+		"signin-first":  showing(p.SignIn, SignIn{Others: []Provider{corp, google}, Email: true, ReturnTo: "/"}),
 		"signin-last":   showing(p.SignIn, SignIn{Main: &corp, Last: true, Others: []Provider{google}, Role: "production/Admin"}),
 		"signin-fault":  showing(p.SignIn, SignIn{Main: &corp, Program: true, Fault: "There is no provider of that name here. Choose one below."}),
+		"signin-email":  showing(p.SignIn, SignIn{Main: &corp, Others: []Provider{google}, Email: true, ReturnTo: "/keys?role=a/B", Fresh: true, EmailFault: "No provider here has addresses of that domain. Choose one above."}),
 		"signin-none":   showing(p.SignIn, SignIn{}),
 		"signedout":     showing(p.SignedOut, SignedOut{}),
 		"signedout-ask": showing(p.SignedOut, SignedOut{Asks: true}),

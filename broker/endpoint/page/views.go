@@ -32,6 +32,12 @@ type SignIn struct {
 	// Role ("production/Admin") or Program is where the person goes on to; neither is the list of roles.
 	Role    string
 	Program bool
+	// Email offers to find the provider by an address; EmailFault stands at its field.
+	Email      bool
+	EmailFault string
+	// ReturnTo and Fresh go with the address.
+	ReturnTo string
+	Fresh    bool
 	// Fault is one sentence about what went wrong before.
 	Fault string
 }

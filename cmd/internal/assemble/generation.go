@@ -87,6 +87,9 @@ func (g *generation) addProvider(options Options, p config.Provider) error {
 	if info.Label == "" {
 		info.Label = info.Name
 	}
+	for _, d := range p.Domains {
+		info.Domains = append(info.Domains, d.Value)
+	}
 	made := broker.Provider{ProviderInfo: info}
 	server := serverURL(options.Config)
 	switch p.Type.Value {
