@@ -32,6 +32,9 @@ type Provider struct {
 	Verifier idp.TokenVerifier
 	// OneTime lets each piece of that evidence count once only.
 	OneTime bool
+	// Logout signs people out together with the provider, through their browser; nil
+	// is a provider that cannot.
+	Logout idp.Logouter
 	// BackChannel judges the provider's word, from server to server, that somebody has
 	// signed out there; nil takes none.
 	BackChannel LogoutVerifier

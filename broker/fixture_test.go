@@ -127,6 +127,7 @@ type bench struct {
 	provider   *provider
 	ci, once   *verifier
 	departures departures
+	leaver     *leaver
 	record     *switchable
 	tally      *audit.Tally
 	file       string
@@ -198,7 +199,7 @@ func newBenchOf(t *testing.T, text string) *bench {
 	b.calls = &counter{next: newSTS(t, address, key)}
 	b.sessions = session.NewSessions(session.Config{Store: store, Now: b.clock.Now})
 	b.provider = &provider{login: b.login("alice", "platform")}
-	b.departures = departures{}
+	b.departures, b.leaver = departures{}, &leaver{}
 	b.ci, b.once = &verifier{issuer: "ci", logins: map[string]idp.Login{}}, &verifier{issuer: "once", logins: map[string]idp.Login{}}
 	federation, err := console.New(console.Config{Endpoint: address, Issuer: "https://sso.example.com"})
 	if err != nil {
@@ -209,6 +210,7 @@ func newBenchOf(t *testing.T, text string) *bench {
 			{ProviderInfo: broker.ProviderInfo{Name: "corp", Type: "saml"}, Redirector: b.provider},
 			{ProviderInfo: broker.ProviderInfo{Name: "other", Type: "saml"}, Redirector: b.provider},
 			{ProviderInfo: broker.ProviderInfo{Name: "initiated", Type: "saml", Label: "Tiles"}, Redirector: b.provider, Unsolicited: true},
+			{ProviderInfo: broker.ProviderInfo{Name: "leaving", Type: "saml"}, Redirector: b.provider, Logout: b.leaver},
 			{ProviderInfo: broker.ProviderInfo{Name: "ci", Type: "oidc"}, Verifier: b.ci, BackChannel: b.departures},
 			{ProviderInfo: broker.ProviderInfo{Name: "once", Type: "oidc"}, Verifier: b.once, OneTime: true},
 		},

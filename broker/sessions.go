@@ -36,20 +36,24 @@ func CallerOf(s session.Session) Caller {
 }
 
 // SignOut ends the session whose cookie holds token, and every token that was
-// made from it. A session that is gone already is no error.
-func (b *Broker) SignOut(ctx context.Context, origin Origin, token string) error {
+// made from it; then the browser may have to go on to the provider, to sign out
+// there. A session that is gone already is no error.
+func (b *Broker) SignOut(ctx context.Context, origin Origin, token, browser string) (Left, error) {
 	found, err := b.cfg.Sessions.Get(ctx, token)
 	if errors.Is(err, session.ErrNotFound) {
-		return nil
+		return Left{}, nil
 	}
 	if err != nil {
-		return fmt.Errorf("read the session: %w", err)
+		return Left{}, fmt.Errorf("read the session: %w", err)
 	}
 	if err := b.cfg.Sessions.End(ctx, found.ID); err != nil {
-		return fmt.Errorf("end the session: %w", err)
+		return Left{}, fmt.Errorf("end the session: %w", err)
 	}
 	b.Forget(found.ID)
 	event := b.event(origin, "signout", found.Identity)
 	event.Outcome, event.Session = audit.Granted, found.ID
-	return b.record(ctx, event)
+	if err := b.record(ctx, event); err != nil {
+		return Left{}, err
+	}
+	return b.leaveUpstream(ctx, origin, found, browser), nil
 }

@@ -211,7 +211,7 @@ func TestSignOutEndsTheSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // the second time there is nothing left to end
-		if err := b.SignOut(t.Context(), origin, in.Token.Reveal()); err != nil {
+		if _, err := b.SignOut(t.Context(), origin, in.Token.Reveal(), browser); err != nil {
 			t.Fatal(err)
 		}
 	}

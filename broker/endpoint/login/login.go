@@ -4,7 +4,8 @@
 //	               on to, ?fresh=1 asks the provider to see the person again
 //	POST /login    e-mail -> the provider of its domain, as a filled button; the address is in no URL
 //	GET  /logout   signed out; or, with a session, the question whether to
-//	POST /logout   the session ends on the server, the cookie goes
+//	POST /logout   the session ends on the server, the cookie goes; where the provider takes
+//	               that, the browser goes on to sign out there, and comes back to GET /logout
 //
 // States of the sign-in page: all providers alike -> one filled button (the only
 // one, the one asked for, the one used last) with the others folded away; a
@@ -22,18 +23,20 @@ import (
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/endpoint/page"
+	"github.com/rolecall/rolecall/idp"
 )
 
 // Service is the part of broker.Broker that signing in and out needs.
 type Service interface {
 	SignInProviders() []broker.ProviderInfo
-	SignOut(ctx context.Context, origin broker.Origin, token string) error
+	SignOut(ctx context.Context, origin broker.Origin, token, browser string) (broker.Left, error)
 }
 
 // Pages renders what this endpoint shows.
 type Pages interface {
 	SignIn(w http.ResponseWriter, r *http.Request, view page.SignIn) error
 	SignedOut(w http.ResponseWriter, r *http.Request, view page.SignedOut) error
+	Leave(w http.ResponseWriter, r *http.Request, to idp.Redirect) error
 }
 
 // Endpoint serves /login and /logout.
@@ -165,10 +168,15 @@ func (e Endpoint) signOut(w http.ResponseWriter, r *http.Request) error {
 		if err := e.Cookies.CheckCSRF(r); err != nil {
 			return err
 		}
-		if err := e.Service.SignOut(r.Context(), endpoint.Origin(r), token); err != nil {
+		left, err := e.Service.SignOut(r.Context(), endpoint.Origin(r), token, e.Cookies.State(r))
+		if err != nil {
 			return err
 		}
 		e.Cookies.ClearSession(w)
+		if left.To != nil {
+			e.Cookies.SetState(w, left.Browser)
+			return e.Pages.Leave(w, r, *left.To)
+		}
 	}
 	http.Redirect(w, r, "/logout", http.StatusSeeOther)
 	return nil

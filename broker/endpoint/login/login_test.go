@@ -15,19 +15,21 @@ import (
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/endpoint/page"
+	"github.com/rolecall/rolecall/idp"
 )
 
 type fakeBroker struct {
 	providers []broker.ProviderInfo
 	ended     []string
+	left      broker.Left
 	err       error
 }
 
 func (f *fakeBroker) SignInProviders() []broker.ProviderInfo { return f.providers }
 
-func (f *fakeBroker) SignOut(_ context.Context, _ broker.Origin, token string) error {
+func (f *fakeBroker) SignOut(_ context.Context, _ broker.Origin, token, _ string) (broker.Left, error) {
 	f.ended = append(f.ended, token)
-	return f.err
+	return f.left, f.err
 }
 
 var (
@@ -237,3 +239,34 @@ func TestSigningOutTwiceIsNoError(t *testing.T) {
 }
 
 var _ Service = (*broker.Broker)(nil)
+
+// The browser goes on by a page of its own: Chromium holds a redirect that follows
+// a form to the form-action of the page that had the form.
+func TestWhoSignsOutGoesOnToTheProvider(t *testing.T) {
+	t.Parallel()
+	state := strings.Repeat("s", 43)
+	for name, to := range map[string]idp.Redirect{
+		"by an address": {URL: "https://idp.example.com/slo?SAMLRequest=x&Signature=y%2B"},
+		"by a form":     {Form: &idp.Form{Action: "https://idp.example.com/slo", Fields: map[string]string{"SAMLRequest": "x"}}},
+	} {
+		w := signOut(site(t, &fakeBroker{left: broker.Left{To: &to, Browser: state}}, "http"), "rolecall_session", func(url.Values) {})
+		html := w.Body.String()
+		if w.Code != http.StatusOK || !strings.Contains(html, "https://idp.example.com/slo") {
+			t.Errorf("%s: %d %s", name, w.Code, html)
+		}
+		if refresh := w.Header().Get("Refresh"); (refresh == "0; url="+to.URL) != (to.URL != "") {
+			t.Errorf("%s: Refresh is %q", name, refresh)
+		}
+		if csp := w.Header().Get("Content-Security-Policy"); strings.Contains(csp, "https://idp.example.com") != (to.Form != nil) {
+			t.Errorf("%s: %s", name, csp)
+		}
+		var gone, bound bool
+		for _, c := range w.Result().Cookies() {
+			gone = gone || c.Name == "rolecall_session" && c.MaxAge < 0
+			bound = bound || c.Name == "rolecall_state" && c.Value == state
+		}
+		if !gone || !bound {
+			t.Errorf("%s: session cookie gone %t, browser bound %t", name, gone, bound)
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/iam"
 	"github.com/rolecall/rolecall/config/secret"
+	"github.com/rolecall/rolecall/idp"
 )
 
 // Names come from identity providers and configuration; each may be an attack.
@@ -47,6 +48,9 @@ func TestANameCannotBecomeMarkup(t *testing.T) {
 			},
 			"consent": func(w http.ResponseWriter, r *http.Request) error {
 				return pages.Consent(w, r, Consent{Username: evil, Client: evil, RedirectURI: evil, May: []string{evil}, Action: evil, Hidden: []Field{{evil, evil}}})
+			},
+			"leave": func(w http.ResponseWriter, r *http.Request) error {
+				return pages.Leave(w, r, idp.Redirect{URL: evil})
 			},
 			"confirm": func(w http.ResponseWriter, r *http.Request) error {
 				return pages.ConfirmSignIn(w, r, broker.Confirmation{Handle: evil, Provider: evil, Label: evil, Username: evil, Subject: evil + "2"})

@@ -93,6 +93,7 @@ func signInSamples(p *Pages) map[string]endpoint.Handler {
 		"signin-none":   showing(p.SignIn, SignIn{}),
 		"signedout":     showing(p.SignedOut, SignedOut{}),
 		"signedout-ask": showing(p.SignedOut, SignedOut{Asks: true}),
+		"leave":         showing(p.Leave, idp.Redirect{URL: "https://idp.example.com/slo?SAMLRequest=x&RelayState=h"}),
 		"confirm":       showing(p.ConfirmSignIn, broker.Confirmation{Handle: strings.Repeat("h", 43), Provider: "corp", Label: "Corporate sign-in", Username: "alice@example.com", Subject: "e-1042"}),
 		"autopost":      showing(p.AutoPost, idp.Form{Action: "https://idp.example.com/sso", Fields: map[string]string{"SAMLRequest": "PHNhbWw+", "RelayState": "h"}}),
 		"consent": showing(p.Consent, Consent{

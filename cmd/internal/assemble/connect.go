@@ -100,7 +100,7 @@ func (d *Daemon) mount(authorization *oauth.Server, published *issuer.Issuer) er
 		pages,
 		own,
 		login.Endpoint{Service: d.Broker, Pages: pages, Cookies: cookies},
-		samlendpoint.Endpoint{SignIn: signIn, Metadata: d.Broker},
+		samlendpoint.Endpoint{SignIn: signIn, Metadata: d.Broker, Logout: d.Broker},
 		oidcendpoint.Endpoint{SignIn: signIn, Logout: d.Broker},
 		portal.Endpoint{Service: d.Broker, Explain: d.Broker, Own: d.account, Pages: pages, Cookies: cookies, URL: serverURL(c), Region: c.AWS.Region, ConsoleOrigins: d.consoleOrigins(), Now: o.Now},
 		token.Endpoint{

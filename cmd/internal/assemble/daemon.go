@@ -73,7 +73,7 @@ func (d *Daemon) start(ctx context.Context) error {
 	if err := d.openState(ctx); err != nil {
 		return err
 	}
-	generation, err := newGeneration(d.options, func() ([]crypto.Signer, error) { return d.samlKeys(ctx) })
+	generation, err := newGeneration(d.options, true, func() ([]crypto.Signer, error) { return d.samlKeys(ctx) })
 	if err != nil {
 		return err
 	}

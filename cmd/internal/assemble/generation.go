@@ -28,12 +28,15 @@ type generation struct {
 	refresh   []func(context.Context)
 	warnings  config.Faults
 	samlKeys  func() ([]crypto.Signer, error)
+	// serving gives each SAML provider the keys, to sign logouts with; a check needs
+	// them for what is configured only.
+	serving bool
 }
 
 // newGeneration runs every constructor, so that all faults are known at once.
-// samlKeys is asked for only if a provider signs requests.
-func newGeneration(options Options, samlKeys func() ([]crypto.Signer, error)) (*generation, error) {
-	g := &generation{samlKeys: sync.OnceValues(samlKeys)}
+// samlKeys is asked for where it serves, or a provider signs requests.
+func newGeneration(options Options, serving bool, samlKeys func() ([]crypto.Signer, error)) (*generation, error) {
+	g := &generation{samlKeys: sync.OnceValues(samlKeys), serving: serving}
 	var faults config.Faults
 	for _, p := range options.Config.Providers {
 		if err := g.addProvider(options, p); err != nil {
@@ -95,9 +98,9 @@ func (g *generation) addProvider(options Options, p config.Provider) error {
 	switch p.Type.Value {
 	case "saml":
 		var signers []crypto.Signer
-		if p.SignRequests {
+		if p.SignRequests || g.serving {
 			if signers, err = g.samlKeys(); err != nil {
-				return fmt.Errorf("sign_requests: %w", err)
+				return fmt.Errorf("the keys that sign requests and logouts: %w", err)
 			}
 		}
 		s, err := saml.New(saml.Config{Provider: p, URL: server, Keys: signers, Fetch: client, Now: options.Now, Log: options.Log})
@@ -105,7 +108,7 @@ func (g *generation) addProvider(options Options, p config.Provider) error {
 			return err
 		}
 		made.Redirector, made.Metadata, made.Host = s, s.Metadata, hostOf(p.MetadataURL.Value)
-		made.Unsolicited = s.Unsolicited()
+		made.Unsolicited, made.Logout = s.Unsolicited(), s
 		if p.Exchange { // replayed assertions never count
 			made.Verifier, made.OneTime = s, true
 		}
@@ -151,7 +154,7 @@ func serverURL(c *config.Config) string { return strings.TrimSuffix(c.Server.URL
 // file; the warnings are of both. It opens no store, so a key that would be there
 // is one of the moment.
 func Check(options Options) (warnings config.Faults, err error) {
-	g, err := newGeneration(options, func() ([]crypto.Signer, error) {
+	g, err := newGeneration(options, false, func() ([]crypto.Signer, error) {
 		key, err := rsa.GenerateKey(rand.Reader, 2048)
 		return []crypto.Signer{key}, err
 	})

@@ -31,7 +31,7 @@ type Online struct {
 // CheckOnline asks every provider of a valid configuration for what a sign-in
 // would need of it: metadata and certificates, or discovery.
 func CheckOnline(ctx context.Context, options Options) ([]Online, error) {
-	g, err := newGeneration(options, throwawayKeys)
+	g, err := newGeneration(options, false, throwawayKeys)
 	if err != nil {
 		return nil, err
 	}
