@@ -8,6 +8,7 @@ import (
 	"github.com/rolecall/rolecall/broker/audit"
 	"github.com/rolecall/rolecall/broker/oauth"
 	"github.com/rolecall/rolecall/config/secret"
+	"github.com/rolecall/rolecall/idp/dpop"
 )
 
 func evidence(text string, proofs ...string) oauth.ExchangeRequest {
@@ -68,4 +69,27 @@ func TestExchangeRefusesBadEvidenceAndBadProofs(t *testing.T) {
 		t.Errorf("without a record: %+v, %v", issued, err)
 	}
 	w.allEnded(t)
+}
+
+func TestAProofAtTheExchangeBindsTheAccessToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	key, other := w.prover(t), w.prover(t)
+	issued, err := w.server.Exchange(t.Context(), origin, evidence("good", prove(t, key, "POST", tokenURL, "")))
+	if err != nil || issued.Type != "DPoP" {
+		t.Fatalf("%+v, %v", issued, err)
+	}
+	token := issued.AccessToken.Reveal()
+	if _, err := w.server.Authenticate(t.Context(), origin, bearer(token)); broker.CodeOf(err) != broker.Unauthenticated {
+		t.Errorf("as Bearer: %v", err)
+	}
+	const me = "https://sso.example.com/api/v1/identity"
+	for who, fits := range map[*dpop.Prover]bool{key: true, other: false} {
+		_, err := w.server.Authenticate(t.Context(), origin, oauth.AuthInput{
+			Authorization: []string{"DPoP " + token}, DPoP: []string{prove(t, who, "GET", me, token)}, Method: "GET", URL: me,
+		})
+		if (err == nil) != fits {
+			t.Errorf("with a key that fits %v: %v", fits, err)
+		}
+	}
 }
