@@ -37,6 +37,9 @@ func TestANameCannotBecomeMarkup(t *testing.T) {
 			"console": func(w http.ResponseWriter, r *http.Request) error {
 				return pages.Console(w, r, Console{Person: person, Role: granted, Services: []Option{{evil, evil, true}}, Link: evil})
 			},
+			"opening": func(w http.ResponseWriter, r *http.Request) error {
+				return pages.Opening(w, r, Opening{Person: person, Role: granted, Service: Option{evil, evil, true}, Region: Option{evil, evil, true}, CancelURL: evil})
+			},
 			"keys-withheld": func(w http.ResponseWriter, r *http.Request) error {
 				return pages.Keys(w, r, Keys{Person: person, Role: role, SignInURL: evil})
 			},

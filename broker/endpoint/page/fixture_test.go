@@ -141,6 +141,10 @@ func roleSamples(p *Pages) map[string]endpoint.Handler {
 			Person: alice, Role: admin, Services: []Option{{"", "Console home", false}, {"s3", "S3", true}}, Regions: []Option{{"eu-west-1", "eu-west-1 (Ireland)", true}},
 			Link: "https://sso.example.com/console?role=production/Admin&service=s3",
 		}),
+		"opening": showing(p.Opening, Opening{
+			Person: alice, Role: admin, Service: Option{Value: "s3", Text: "S3"}, Region: Option{Value: "eu-west-1", Text: "eu-west-1 (Ireland)"},
+			CancelURL: "/console?role=production/Admin&service=s3&choose=1",
+		}),
 		"console-withheld": showing(p.Console, Console{Person: alice, Role: held}),
 		"console-programs": showing(p.Console, Console{Person: alice, Role: programs}),
 		"keys":             showing(p.Keys, Keys{Person: alice, Role: admin, Durations: []Option{{"1h", "1 hour", true}, {"8h", "8 hours, the most", false}}}),

@@ -147,6 +147,11 @@ func (p *Pages) Console(w http.ResponseWriter, r *http.Request, view Console) er
 	return p.render(w, r, look{name: "console", title: view.Role.Ref, status: view.Role.status(), person: &view.Person}, view)
 }
 
+// Opening renders the page that is on its way to the console.
+func (p *Pages) Opening(w http.ResponseWriter, r *http.Request, view Opening) error {
+	return p.render(w, r, look{name: "opening", title: "Opening " + view.Role.Ref, person: &view.Person}, view)
+}
+
 // Keys renders the page of a role's access keys.
 func (p *Pages) Keys(w http.ResponseWriter, r *http.Request, view Keys) error {
 	return p.render(w, r, look{name: "keys", title: "Access keys: " + view.Role.Ref, status: view.Role.status(), person: &view.Person}, view)

@@ -167,6 +167,16 @@ type Console struct {
 	SignInURL         string // where a fresh sign-in begins, if Role.StepUp
 }
 
+// Opening is the page between a link that names a service and its console: it
+// shows once more where one is going. The script posts its form; without the
+// script a person does.
+type Opening struct {
+	Person          Person
+	Role            Role
+	Service, Region Option
+	CancelURL       string
+}
+
 // Keys is the page that gives access keys of one role. Without Issued it holds
 // the form that asks for them.
 type Keys struct {

@@ -49,7 +49,7 @@ func open(t *testing.T, fake *fakeBroker) (ctx context.Context, base string) {
 		t.Fatal("these tests need Chromium; make deps installs it")
 	}
 	console := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "<title>AWS console</title>")
+		_, _ = io.WriteString(w, "<title>AWS console</title><p id=aws>AWS")
 	}))
 	t.Cleanup(console.Close)
 	federation := httptest.NewServer(http.RedirectHandler(console.URL+"/home", http.StatusFound))
@@ -247,7 +247,7 @@ func TestTheFormOpensTheConsoleWithServiceAndRegion(t *testing.T) {
 	fake := demo()
 	ctx, base := open(t, fake)
 	opened := chromedp.WaitNewTarget(ctx, func(info *target.Info) bool { return strings.HasSuffix(info.URL, "/home") })
-	do(t, ctx, "console", chromedp.Navigate(base+"/console?role=production/Admin&service=s3&region=eu-north-1"), chromedp.Click(chromedp.CSS(`form[action="/console"] button.main`)))
+	do(t, ctx, "console", chromedp.Navigate(base+"/console?role=production/Admin&service=s3&region=eu-north-1&choose=1"), chromedp.Click(chromedp.CSS(`form[action="/console"] button.main`)))
 	select {
 	case <-opened:
 	case <-time.After(20 * time.Second):

@@ -1,7 +1,8 @@
 // Package portal is what a signed-in person uses in the browser:
 //
 //	GET  /          accounts and roles, ?q= searches; without a session -> /login
-//	GET  /console   the page of a role: ?role=ACCOUNT/ROLE[&service=s3][&region=eu-west-1]
+//	GET  /console   the page of a role: ?role=ACCOUNT/ROLE[&region=eu-west-1]; with &service=s3 the
+//	                page that posts itself by script, or by its button; &choose=1 shows the choice
 //	POST /console   the AWS console opens: 303 to an address that signs in, once
 //	GET  /keys      the form that asks for access keys of a role
 //	POST /keys      access keys, shown once
@@ -48,9 +49,15 @@ type Own interface {
 type Pages interface {
 	Home(w http.ResponseWriter, r *http.Request, view page.Home) error
 	NoRole(w http.ResponseWriter, r *http.Request, view page.NoRole) error
-	Console(w http.ResponseWriter, r *http.Request, view page.Console) error
-	Keys(w http.ResponseWriter, r *http.Request, view page.Keys) error
+	RolePages
 	Why(w http.ResponseWriter, r *http.Request, view page.Why) error
+}
+
+// RolePages are the pages of one role.
+type RolePages interface {
+	Console(w http.ResponseWriter, r *http.Request, view page.Console) error
+	Opening(w http.ResponseWriter, r *http.Request, view page.Opening) error
+	Keys(w http.ResponseWriter, r *http.Request, view page.Keys) error
 }
 
 // Endpoint serves the portal.

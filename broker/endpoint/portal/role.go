@@ -62,7 +62,35 @@ func (e Endpoint) consolePage(w http.ResponseWriter, r *http.Request, caller bro
 	if !found {
 		return notGranted()
 	}
+	if serviceShape.MatchString(r.FormValue("service")) && r.FormValue("choose") == "" && shown.Withheld == "" && shown.Console {
+		return e.showOpening(w, r, caller, role, shown)
+	}
 	return e.showConsole(w, r, caller, role, shown)
+}
+
+// showOpening answers a link that names a service. It issues nothing: the page
+// posts, and a POST carries the token.
+func (e Endpoint) showOpening(w http.ResponseWriter, r *http.Request, caller broker.Caller, role broker.Role, shown page.Role) error {
+	service, region := r.FormValue("service"), r.FormValue("region")
+	view := page.Opening{
+		Person: e.person(r, caller), Role: shown, Service: chosen(services(service)), Region: chosen(regions(role.ARN.Partition, region, e.Region)),
+		CancelURL: page.RoleURL("/console", shown.Ref) + "&service=" + url.QueryEscape(service) + "&choose=1",
+	}
+	if view.Region.Value != "" {
+		view.CancelURL += "&region=" + url.QueryEscape(view.Region.Value)
+	}
+	endpoint.AllowFormAction(w, e.ConsoleOrigins...)
+	return e.Pages.Opening(w, r, view)
+}
+
+// chosen is the option that was chosen, or an empty one.
+func chosen(options []page.Option) page.Option {
+	for _, o := range options {
+		if o.Chosen {
+			return o
+		}
+	}
+	return page.Option{}
 }
 
 func (e Endpoint) showConsole(w http.ResponseWriter, r *http.Request, caller broker.Caller, role broker.Role, shown page.Role) error {
