@@ -31,7 +31,7 @@ func (c *checker) mode(g *Grant, path string) {
 	}
 	switch mode {
 	case "web-identity":
-		c.awsIssuer(g)
+		c.awsIssuer("grant " + quoted(g.Name.Value) + " (mode web-identity)")
 	case "saml":
 		for _, a := range c.reached(g) {
 			if a.SAMLProvider.Value == "" {
@@ -50,9 +50,16 @@ func (c *checker) mode(g *Grant, path string) {
 	}
 }
 
+// defaultMode judges the mode of grants to come.
+func (c *checker) defaultMode() {
+	if c.AWS.Mode.Value == "web-identity" {
+		c.awsIssuer("aws.mode (web-identity)")
+	}
+}
+
 // awsIssuer refuses an issuer that IAM would not take as an OIDC provider; beside
-// a stand-in it is a warning.
-func (c *checker) awsIssuer(g *Grant) {
+// a stand-in it is a warning. by is what needs it.
+func (c *checker) awsIssuer(by string) {
 	key, issuer := "issuer.url", c.Issuer.URL
 	if !c.set(key) {
 		key, issuer = "server.url", c.Server.URL
@@ -78,8 +85,8 @@ func (c *checker) awsIssuer(g *Grant) {
 	if len(wrong) == 0 {
 		return
 	}
-	const text = "%s: AWS would not take %s as the issuer of web identities, as grant %s (mode web-identity) needs: %s; set issuer.url"
-	args := []any{key, quoted(issuer.Value), quoted(g.Name.Value), strings.Join(wrong, ", ")}
+	const text = "%s: AWS would not take %s as the issuer of web identities, as %s needs: %s; set issuer.url"
+	args := []any{key, quoted(issuer.Value), by, strings.Join(wrong, ", ")}
 	if c.AWS.Endpoint.Value != "" {
 		c.warn(c.place(key), text, args...)
 		return
