@@ -148,7 +148,10 @@ type Provider struct {
 	Exchange     bool       `yaml:"exchange" for:"saml" doc:"Accept assertions at /oauth2/token."`
 	Encryption   Encryption `yaml:"encryption" for:"saml" doc:"Our key for encrypted assertions."`
 	SignRequests bool       `yaml:"sign_requests" for:"saml" doc:"Sign AuthnRequests."`
-	Allow        []Text     `yaml:"allow" enum:"idp-initiated,cbc,no-destination-on-signed-response,stale-issue-instant" for:"saml" doc:"Weaknesses of the provider to accept; see docs/providers/saml.md."`
+	// AWSAttributes makes groups of what applications for AWS send.
+	AWSAttributes bool `yaml:"aws_attributes" for:"saml" doc:"Each role of the attribute https://aws.amazon.com/SAML/Attributes/Role is a group too, by its ARN; grants decide."`
+
+	Allow []Text `yaml:"allow" enum:"idp-initiated,cbc,no-destination-on-signed-response,stale-issue-instant" for:"saml" doc:"Weaknesses of the provider to accept; see docs/providers/saml.md."`
 
 	// OpenID Connect
 	Issuer        Text          `yaml:"issuer" required:"oidc" for:"oidc" doc:"The issuer, exactly as in its tokens."`

@@ -51,6 +51,13 @@ func (j *judgement) login(s *statement) (*idp.Login, *idp.Rejection) {
 	if err != nil {
 		return nil, asRejection(err)
 	}
+	if j.AWSAttributes {
+		roles, fault := awsRoles(attrs[awsRole])
+		if fault != nil {
+			return nil, fault
+		}
+		identity.Groups = append(slices.Clone(identity.Groups), roles...)
+	}
 	login := &idp.Login{
 		Identity: identity,
 		Once:     idp.Once{Key: "assertion:" + s.id, Until: s.until().Add(j.Skew)},

@@ -38,6 +38,8 @@ type Case struct {
 	Allow []string
 	// Mapping makes the identity.
 	Mapping claims.Mapping
+	// AWSAttributes adds the roles that AWS's attribute names to the groups.
+	AWSAttributes bool
 	// Decryption is our key for encrypted assertions, or nil.
 	Decryption *rsa.PrivateKey
 	// Inspect decrypts even what is refused for the way it is encrypted, to say

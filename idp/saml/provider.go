@@ -254,6 +254,7 @@ func (p *Provider) judgedAs(m *Metadata) Case {
 		EntityID: p.entityID, ACSURL: p.acsURL,
 		At: p.config.Now(), Skew: p.config.Provider.ClockSkew,
 		Allow: p.allow, Mapping: p.mapping, Decryption: p.decryption,
+		AWSAttributes: p.config.Provider.AWSAttributes,
 	}
 }
 

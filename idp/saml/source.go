@@ -25,6 +25,7 @@ const (
 	retryFirst   = 30 * time.Second // after a failure, doubling up to refreshUsual
 	retryLazy    = 10 * time.Second // a sign-in does not ask more often than this
 	fetchMost    = 15 * time.Second
+	alarmEvery   = 24 * time.Hour // a certificate that runs out is said so often
 )
 
 // source keeps the last good metadata. The pointer is swapped whole, so that a
@@ -39,6 +40,8 @@ type source struct {
 	good    time.Time // when current was fetched
 	tried   time.Time // when a fetch last ended
 	failed  error
+
+	alarmed time.Time // when certificates that run out were last said; of run alone
 }
 
 // newSource reads metadata_file, or keeps metadata_url for later.
@@ -198,6 +201,7 @@ func (s *source) rolled(ctx context.Context, old *Metadata) *Metadata {
 // run refreshes until ctx ends, keeping the last good copy.
 func (s *source) run(ctx context.Context) {
 	if !s.remote() {
+		s.watch(ctx)
 		return
 	}
 	retry := retryFirst
@@ -214,13 +218,30 @@ func (s *source) run(ctx context.Context) {
 			retry = min(2*retry, refreshUsual)
 			s.Log.WarnContext(ctx, "saml: metadata was not refreshed; the last good copy stays in use", "provider", s.Provider.Name.Value, "error", err, "again_in", wait)
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !pause(ctx, wait) {
 			return
-		case <-timer.C:
 		}
+	}
+}
+
+// watch says once a day which certificates of metadata_file run out.
+func (s *source) watch(ctx context.Context) {
+	for ok := true; ok; ok = pause(ctx, alarmEvery) {
+		if m := s.kept(); m != nil {
+			s.alarm(ctx, m)
+		}
+	}
+}
+
+// pause waits, and reports whether ctx still lives.
+func pause(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 
@@ -237,8 +258,14 @@ func (s *source) next(m *Metadata) time.Duration {
 	return max(wait, refreshLeast)
 }
 
-// alarm says before a certificate runs out: at 30, 7 and 1 days it gets louder.
+// alarm says, once a day, before a certificate runs out: at 30, 7 and 1 days it
+// gets louder.
 func (s *source) alarm(ctx context.Context, m *Metadata) {
+	if now := s.Now(); s.alarmed.IsZero() || now.Sub(s.alarmed) >= alarmEvery {
+		s.alarmed = now
+	} else {
+		return
+	}
 	for _, cert := range m.certs {
 		left := cert.NotAfter.Sub(s.Now())
 		log := s.Log.InfoContext

@@ -40,6 +40,8 @@ func TestTheConfigurationsOfThePagesAreValid(t *testing.T) {
 				section = "providers: [{name: entra, type: oidc, issuer: https://idp.example.com, client_id: x}]\n" + section
 			case strings.HasPrefix(section, "  - name:"):
 				section = "providers:\n" + section
+			case strings.HasPrefix(section, "    ") && filepath.Base(page) == "oidc.md":
+				section = "providers:\n  - name: staff\n    type: oidc\n    issuer: https://idp.example.com\n    client_id: x\n" + section
 			case strings.HasPrefix(section, "    "):
 				section = "providers:\n  - name: corp\n    type: saml\n    metadata_url: https://idp.example.com/metadata\n" + section
 			}
