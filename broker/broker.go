@@ -57,7 +57,10 @@ type ProviderInfo struct {
 
 // Auditor is the record without which nothing happens.
 type Auditor interface {
+	// Append returns once the record is on the disk.
 	Append(ctx context.Context, event audit.Event) error
+	// Later adds a record that may follow a moment after.
+	Later(event audit.Event) error
 }
 
 // Tally records what is not worth a record each.
@@ -142,10 +145,14 @@ func unknownProvider(name string) *Error {
 // record appends an event; without it the call must fail.
 func (b *Broker) record(ctx context.Context, event audit.Event) error {
 	// The record must not be lost because the person closed the browser.
-	if err := b.cfg.Audit.Append(context.WithoutCancel(ctx), event); err != nil {
-		return Fail(Unavailable, "audit", "The audit record cannot be written, so nothing is handed out. Try again in a moment.").Because(err)
+	return unrecorded(b.cfg.Audit.Append(context.WithoutCancel(ctx), event))
+}
+
+func unrecorded(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return Fail(Unavailable, "audit", "The audit record cannot be written, so nothing is handed out. Try again in a moment.").Because(err)
 }
 
 // TurnedAway counts a request that the limiter refused: one record per address

@@ -32,7 +32,8 @@ func (b *Broker) fill(ctx context.Context, origin Origin, caller Caller, what st
 	} else {
 		outcome.AccessKeyID = result.Credentials.AccessKeyID
 	}
-	if failed := b.record(ctx, outcome); failed != nil {
+	// The intent is on the disk; the outcome need not keep the caller waiting.
+	if failed := unrecorded(b.cfg.Audit.Later(outcome)); failed != nil {
 		return vend.Result{}, failed
 	}
 	if shown != nil {

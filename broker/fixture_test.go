@@ -113,6 +113,15 @@ func (s *switchable) Append(ctx context.Context, e audit.Event) error {
 	return s.Log.Append(ctx, e)
 }
 
+func (s *switchable) Later(e audit.Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken {
+		return audit.ErrFailed
+	}
+	return s.Log.Later(e)
+}
+
 func (s *switchable) fail() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -308,6 +317,9 @@ func (b *bench) caller(t *testing.T) broker.Caller {
 // recorded gives the records of an event.
 func (b *bench) recorded(t *testing.T, event string) []map[string]any {
 	t.Helper()
+	if err := b.record.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	f, err := os.Open(b.file)
 	if err != nil {
 		t.Fatal(err)

@@ -32,11 +32,13 @@ type Log struct {
 	wake chan struct{} // one waiting batch, or closed
 	done chan struct{} // the writer has ended
 
-	mu     sync.Mutex
-	prev   digest
-	batch  *batch
-	closed bool
-	failed error
+	mu    sync.Mutex
+	prev  digest
+	batch *batch
+	// written is the batch that the writer took last, nil before the first.
+	written *batch
+	closed  bool
+	failed  error
 	// size is the writer's: how long the file must be.
 	size int64
 }
@@ -105,6 +107,38 @@ func (l *Log) Append(ctx context.Context, event Event) error {
 	}
 }
 
+// Later adds a record to the chain and does not wait for the disk: it is for the
+// outcome of an order whose intent is there already. It follows within the next
+// sync, and Close waits for it; a kill before that leaves the intent alone. The
+// error says that no records are taken any more.
+func (l *Log) Later(event Event) error {
+	body, err := event.encode()
+	if err != nil {
+		return err
+	}
+	_, err = l.add(body)
+	return err
+}
+
+// Flush returns once every record that was added before is on the disk.
+func (l *Log) Flush(ctx context.Context) error {
+	l.mu.Lock()
+	b := l.batch
+	if b.records == 0 {
+		b = l.written
+	}
+	l.mu.Unlock()
+	if b == nil {
+		return nil
+	}
+	select {
+	case <-b.done:
+		return b.err
+	case <-ctx.Done():
+		return fmt.Errorf("audit: gave up waiting for the disk: %w", ctx.Err())
+	}
+}
+
 // add chains a record into the batch that is next to be written.
 func (l *Log) add(body []byte) (*batch, error) {
 	l.mu.Lock()
@@ -133,7 +167,7 @@ func (l *Log) write() {
 		runtime.Gosched()
 		l.mu.Lock()
 		b := l.batch
-		l.batch = newBatch(cap(b.lines))
+		l.batch, l.written = newBatch(cap(b.lines)), b
 		l.mu.Unlock()
 		if b.err = l.commit(b); b.err != nil {
 			l.fail(b.err)

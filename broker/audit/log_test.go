@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -284,5 +285,54 @@ func TestAFailedRecordIsNotReadyUntilTheNextStart(t *testing.T) {
 	must(t, l.Close())
 	if err := open(t, path).Ready(); err != nil {
 		t.Errorf("after a new start: %v", err)
+	}
+}
+
+// An outcome does not keep its caller waiting, and is in its place all the same.
+func TestWhatFollowsLaterIsInTheChain(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "audit.jsonl")
+	l, err := audit.Open(audit.Config{File: file, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		id := fmt.Sprintf("R%d", i)
+		if err := l.Append(t.Context(), audit.Event{RequestID: id, Event: "credentials"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Later(audit.Event{RequestID: id, Event: "credentials", Outcome: audit.Granted}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count := func() int {
+		f, err := os.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = f.Close() }()
+		s, err := audit.Verify(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Records
+	}
+	if err := l.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(); n != 100 {
+		t.Errorf("%d records after Flush, want 100", n)
+	}
+	if err := l.Later(audit.Event{RequestID: "last", Event: "credentials", Outcome: audit.Granted}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(); n != 101 {
+		t.Errorf("%d records after Close, want 101", n)
+	}
+	if err := l.Later(audit.Event{RequestID: "late", Event: "credentials"}); !errors.Is(err, audit.ErrFailed) {
+		t.Errorf("after Close: %v", err)
 	}
 }

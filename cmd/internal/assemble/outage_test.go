@@ -123,6 +123,7 @@ func TestWhatWasAnsweredIsThereAfterAnEndWithoutClosing(t *testing.T) {
 	w := run(t, nil)
 	b := w.signIn(t, "corp")
 	order(t, b, w.URL, "production/Admin")
+	w.record(t)           // waits for the outcome
 	copyOf := t.TempDir() // what a power cut would leave
 	for _, name := range []string{"rolecall.db", "rolecall.db-wal", "rolecall.key", "audit.jsonl"} {
 		data, err := os.ReadFile(filepath.Join(w.options.Data, name))

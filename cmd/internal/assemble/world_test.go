@@ -1,14 +1,12 @@
 package assemble
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"html"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -97,14 +95,11 @@ func keysOn(p scripted.Page) string { return keyID.FindString(html.UnescapeStrin
 // record is the audit file; its chain must hold.
 func (w world) record(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(w.options.Data, "audit.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := audit.Verify(bytes.NewReader(text)); err != nil {
+	text := scripted.ReadRecord(t, filepath.Join(w.options.Data, "audit.jsonl"))
+	if _, err := audit.Verify(strings.NewReader(text)); err != nil {
 		t.Errorf("the record: %v", err)
 	}
-	return string(text)
+	return text
 }
 
 func status(t *testing.T, address, host string) int {

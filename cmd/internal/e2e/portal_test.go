@@ -190,11 +190,7 @@ func TestARoleThatIsNotGrantedGivesAPageAndNoKeys(t *testing.T) {
 
 func readAudit(t testing.TB, w world) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(w.data, "audit.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	return scripted.ReadRecord(t, filepath.Join(w.data, "audit.jsonl"))
 }
 
 func TestTheRecordOfADayHoldsAndNamesNoSecret(t *testing.T) {

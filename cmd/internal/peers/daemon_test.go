@@ -192,11 +192,8 @@ type event struct {
 
 func (d daemon) record(t testing.TB) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(d.data, "audit.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	text := scripted.ReadRecord(t, filepath.Join(d.data, "audit.jsonl"))
+	return text
 }
 
 func (d daemon) events(t testing.TB) []event {

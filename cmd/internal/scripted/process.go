@@ -1,10 +1,13 @@
 package scripted
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -44,4 +47,45 @@ func Start(t testing.TB, cmd *exec.Cmd) *Log {
 		}
 	})
 	return log
+}
+
+// ReadRecord reads an audit file once every order in it has its outcome, which
+// may follow a moment after the answer.
+func ReadRecord(t testing.TB, file string) string {
+	t.Helper()
+	for late := time.Now().Add(5 * time.Second); ; runtime.Gosched() {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if settled(string(text)) {
+			return string(text)
+		}
+		if time.Now().After(late) {
+			t.Fatalf("an order without outcome after five seconds:\n%s", text)
+		}
+	}
+}
+
+// settled reports whether as many orders ended as began, and the last line is whole.
+func settled(record string) bool {
+	open := map[string]int{}
+	for line := range strings.Lines(record) {
+		var e struct {
+			RequestID string `json:"request_id"`
+			Event     string `json:"event"`
+			Outcome   string `json:"outcome"`
+		}
+		if json.Unmarshal([]byte(line), &e) != nil {
+			return false
+		}
+		if e.Event == "credentials" || e.Event == "console" {
+			if e.Outcome == "" {
+				open[e.RequestID]++
+			} else {
+				delete(open, e.RequestID)
+			}
+		}
+	}
+	return len(open) == 0
 }
