@@ -35,6 +35,7 @@ func (c *checker) check() {
 	c.accounts()
 	c.grants()
 	c.defaultMode()
+	c.admins()
 	derive(c.Config)
 }
 

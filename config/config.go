@@ -44,6 +44,7 @@ type Config struct {
 	Providers []Provider `yaml:"providers" doc:"Identity providers, in the order of the sign-in page."`
 	Accounts  []Account  `yaml:"accounts" doc:"The AWS accounts that grants may name."`
 	Grants    []Grant    `yaml:"grants" doc:"Who may have which role. Selectors (groups, groups_matching, users, providers, when, require) are joined by AND, the values of one list by OR. Of several grants for one role the first in file order that holds counts."`
+	Admins    Admins     `yaml:"admins" doc:"Who sees the administration pages: live sessions, which they may end, and the audit record. Nobody by default."`
 
 	// Digest is the hex SHA-256 of the file's bytes, for the log.
 	Digest string `yaml:"-"`
@@ -219,6 +220,14 @@ type Grant struct {
 	DeviceFlow     *bool           `yaml:"device_flow" default:"true" doc:"Whether sessions that came by the device flow may have it."`
 	Mode           Text            `yaml:"mode" enum:"assume-role,web-identity,saml,federation-token" doc:"Overrides aws.mode."`
 	Assertion      Text            `yaml:"assertion" enum:"broker" planned:"user" default:"broker" doc:"Whose assertion the mode saml sends: broker is one that this broker signs."`
+}
+
+// Admins are who sees administration: of one of the providers, and in one of the
+// groups or one of the users. It gives no role at AWS.
+type Admins struct {
+	Providers []Text `yaml:"providers" doc:"Names of providers whose word counts; required with groups or users."`
+	Groups    []Text `yaml:"groups" doc:"Names of groups, whole and case-sensitive."`
+	Users     []Text `yaml:"users" doc:"User names at these providers."`
 }
 
 // Require demands a quality of the sign-in.

@@ -10,6 +10,7 @@ import (
 	"github.com/rolecall/rolecall/broker/account"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	accountendpoint "github.com/rolecall/rolecall/broker/endpoint/account"
+	"github.com/rolecall/rolecall/broker/endpoint/admin"
 	"github.com/rolecall/rolecall/broker/endpoint/api"
 	"github.com/rolecall/rolecall/broker/endpoint/device"
 	"github.com/rolecall/rolecall/broker/endpoint/login"
@@ -23,6 +24,7 @@ import (
 	"github.com/rolecall/rolecall/broker/limit"
 	"github.com/rolecall/rolecall/broker/marks"
 	"github.com/rolecall/rolecall/broker/oauth"
+	"github.com/rolecall/rolecall/broker/operate"
 	"github.com/rolecall/rolecall/broker/replay"
 	"github.com/rolecall/rolecall/broker/revocation"
 	"github.com/rolecall/rolecall/broker/session"
@@ -62,6 +64,7 @@ func (d *Daemon) connect(ctx context.Context, g *generation) error {
 		URL: serverURL(c), Sessions: sessions, Tokens: session.NewTokens(d.store, o.Now), Issuer: published, Broker: d.Broker, Replay: once,
 		Limit: limiter, Audit: d.audit, RefreshMax: c.Session.RefreshMax, Log: o.Log, Now: o.Now,
 	}))
+	d.desk = operate.NewDesk(operate.DeskConfig{Admins: c.Admins, Sessions: sessions, Record: d.audit, Forget: d.Broker.Forget, Now: o.Now})
 	d.account = account.New(account.Config{
 		Sessions: sessions, Marks: marks.NewBook(d.store, o.Now), Record: d.audit, Forget: d.Broker.Forget, Now: o.Now,
 	})
@@ -91,18 +94,23 @@ func (d *Daemon) mount(authorization *oauth.Server, published *issuer.Issuer) er
 	edge := d.edgeConfig(public)
 	edge.Problems = pages
 	signIn := endpoint.SignIn{Service: d.Broker, Cookies: cookies, Pages: pages}
-	door := visitor.Door{Sessions: d.Broker, Cookies: cookies}
+	door := visitor.Door{Sessions: d.Broker, Cookies: cookies, Admin: d.desk.Admits}
 	own, err := accountendpoint.New(accountendpoint.Config{Service: d.account, Marks: d.account, Roles: d.Broker, Door: door, Pages: pages, Now: o.Now})
+	if err != nil {
+		return fmt.Errorf("pages: %w", err)
+	}
+	desk, err := admin.New(admin.Config{Service: d.desk, Door: door, Pages: pages, Now: o.Now})
 	if err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
 	d.edge = endpoint.New(edge,
 		pages,
 		own,
+		desk,
 		login.Endpoint{Service: d.Broker, Pages: pages, Cookies: cookies},
 		samlendpoint.Endpoint{SignIn: signIn, Metadata: d.Broker, Logout: d.Broker},
 		oidcendpoint.Endpoint{SignIn: signIn, Logout: d.Broker},
-		portal.Endpoint{Service: d.Broker, Explain: d.Broker, Own: d.account, Pages: pages, Cookies: cookies, URL: serverURL(c), Region: c.AWS.Region, ConsoleOrigins: d.consoleOrigins(), Now: o.Now},
+		portal.Endpoint{Service: d.Broker, Explain: d.Broker, Own: d.account, Admin: d.desk.Admits, Pages: pages, Cookies: cookies, URL: serverURL(c), Region: c.AWS.Region, ConsoleOrigins: d.consoleOrigins(), Now: o.Now},
 		token.Endpoint{
 			Service: authorization, Extensions: authorization, Exchanger: d.Broker, Audiences: []string{serverURL(c), published.URL()},
 			Sessions: d.Broker, Metadata: published, Pages: consentPage{pages}, Cookies: cookies, Now: o.Now,

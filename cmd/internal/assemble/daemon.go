@@ -25,6 +25,7 @@ import (
 	"github.com/rolecall/rolecall/broker/audit"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/keys"
+	"github.com/rolecall/rolecall/broker/operate"
 	"github.com/rolecall/rolecall/broker/revocation"
 	"github.com/rolecall/rolecall/broker/store/sqlite"
 	"github.com/rolecall/rolecall/broker/vend"
@@ -53,6 +54,7 @@ type Daemon struct {
 	sealer  *keys.Sealer
 	keys    *keys.Keys
 	account *account.Service
+	desk    *operate.Desk
 	revoked *revocation.List
 	awsKeys *keys.Keys // nil unless some grant is of the mode web-identity
 	edge    *endpoint.Edge

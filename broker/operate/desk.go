@@ -1,0 +1,200 @@
+package operate
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/audit"
+	"github.com/rolecall/rolecall/broker/session"
+	"github.com/rolecall/rolecall/config"
+)
+
+// Bounds of one answer of the Desk.
+const (
+	maxLive   = 2000
+	maxFound  = 100
+	maxBytes  = 32 << 20
+	maxReason = 200
+)
+
+// Record is where the Desk writes down and searches; audit.Log is one.
+type Record interface {
+	Append(ctx context.Context, event audit.Event) error
+	Search(ctx context.Context, q audit.Query) (audit.Found, error)
+}
+
+// DeskConfig is what a Desk is made of. All fields are required.
+type DeskConfig struct {
+	Admins   config.Admins
+	Sessions *session.Sessions
+	Record   Record
+	// Forget drops cached credentials of a session that has ended.
+	Forget func(session string)
+	Now    func() time.Time
+}
+
+// Desk is administration in the browser, for whom `admins` names: it asks at each
+// call. Nothing here changes the configuration.
+type Desk struct{ cfg DeskConfig }
+
+// NewDesk makes a Desk.
+func NewDesk(c DeskConfig) *Desk { return &Desk{c} }
+
+// Live is one live session of somebody.
+type Live struct {
+	ID, Kind                    string
+	Provider, Subject, Username string
+	Since, LastSeen, Ends       time.Time
+}
+
+// Filter says which records a search wants; zero fields want all.
+type Filter struct {
+	Text    string // somewhere in the record, in any case
+	Event   string // the beginning of its event
+	Outcome string
+	Since   time.Duration
+}
+
+// Entry is one record as it stands in the file.
+type Entry = audit.Record
+
+// Records is what a search found, newest first.
+type Records struct {
+	List        []Entry
+	Read        int
+	Whole, More bool
+}
+
+// Admits reports whether administration is the caller's to see. Somebody who came
+// by a token is not admitted: administration is for browsers.
+func (d *Desk) Admits(_ context.Context, caller broker.Caller) bool {
+	who, a := caller.Identity, d.cfg.Admins
+	named := func(list []config.Text, name string) bool {
+		return slices.ContainsFunc(list, func(t config.Text) bool { return t.Value == name })
+	}
+	return caller.Via == broker.ViaBrowser && named(a.Providers, who.Provider) &&
+		(named(a.Users, who.Username) || slices.ContainsFunc(who.Groups, func(g string) bool { return named(a.Groups, g) }))
+}
+
+func (d *Desk) admit(ctx context.Context, caller broker.Caller) error {
+	if d.Admits(ctx, caller) {
+		return nil
+	}
+	return broker.Fail(broker.AccessDenied, "not_admin", "Administration is not yours to see. The section admins of the configuration says whose it is.")
+}
+
+// Live lists everybody's live sessions, and token families after them; more says
+// that there are more than are looked at.
+func (d *Desk) Live(ctx context.Context, caller broker.Caller) (all []Live, more bool, err error) {
+	if err := d.admit(ctx, caller); err != nil {
+		return nil, false, err
+	}
+	sessions, families, err := d.cfg.Sessions.Live(ctx, "", "", maxLive)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, s := range sessions {
+		all = append(all, Live{s.ID, string(broker.ViaBrowser), s.Identity.Provider, s.Identity.Subject, s.Identity.Username, s.Since, s.LastSeen, s.Expires})
+	}
+	for _, f := range families {
+		all = append(all, Live{f.ID, f.Via, f.Identity.Provider, f.Identity.Subject, f.Identity.Username, f.Since, time.Time{}, f.Until})
+	}
+	return all, len(sessions) >= maxLive || len(families) >= maxLive, nil
+}
+
+// End ends a session, or with everything all sessions of its person. The record
+// comes first, with the reason: without it nothing ends.
+func (d *Desk) End(ctx context.Context, origin broker.Origin, caller broker.Caller, id string, everything bool, reason string) error {
+	all, _, err := d.Live(ctx, caller)
+	if err != nil {
+		return err
+	}
+	reason = strings.TrimSpace(reason)
+	i := slices.IndexFunc(all, func(l Live) bool { return l.ID == id })
+	switch {
+	case i < 0:
+		return broker.Fail(broker.InvalidRequest, "no_such_session", "There is no such session. It may have ended already.")
+	case reason == "" || len(reason) > maxReason:
+		return broker.Fail(broker.InvalidRequest, "no_reason", fmt.Sprintf("Give a reason of at most %d characters: it goes into the record.", maxReason))
+	}
+	target := all[i]
+	event := d.event(origin, caller, "admin.revoke")
+	event.Detail = fmt.Sprintf("session %s of %s=%s (%s): %s", id, target.Provider, target.Subject, target.Username, reason)
+	if everything {
+		event.Event, event.Detail = "admin.revoke_all", fmt.Sprintf("all sessions of %s=%s (%s): %s", target.Provider, target.Subject, target.Username, reason)
+	}
+	if err := d.record(ctx, event); err != nil {
+		return err
+	}
+	for _, l := range all {
+		if l.ID == id || everything && l.Provider == target.Provider && l.Subject == target.Subject {
+			d.cfg.Forget(l.ID)
+		}
+	}
+	switch {
+	case everything:
+		return d.cfg.Sessions.EndAll(ctx, target.Provider, target.Subject)
+	case target.Kind == string(broker.ViaBrowser):
+		return d.cfg.Sessions.End(ctx, id)
+	}
+	return d.cfg.Sessions.EndFamily(ctx, id)
+}
+
+// Search looks through the end of this node's record. The search is a record itself.
+func (d *Desk) Search(ctx context.Context, origin broker.Origin, caller broker.Caller, f Filter) (Records, error) {
+	if err := d.admit(ctx, caller); err != nil {
+		return Records{}, err
+	}
+	event := d.event(origin, caller, "admin.audit")
+	event.Detail = fmt.Sprintf("text %q, event %q, outcome %q, since %s", cut(f.Text), cut(f.Event), cut(f.Outcome), f.Since)
+	if err := d.record(ctx, event); err != nil {
+		return Records{}, err
+	}
+	text := strings.ToLower(f.Text)
+	q := audit.Query{Limit: maxFound, Bytes: maxBytes, Match: func(r audit.Record) bool {
+		return strings.HasPrefix(r.Event.Event, f.Event) && (f.Outcome == "" || string(r.Outcome) == f.Outcome) && holds(r, text)
+	}}
+	if f.Since > 0 {
+		q.Since = d.cfg.Now().Add(-f.Since)
+	}
+	found, err := d.cfg.Record.Search(ctx, q)
+	if err != nil {
+		return Records{}, fmt.Errorf("search the record: %w", err)
+	}
+	return Records{found.Records, found.Read, found.Whole, found.More}, nil
+}
+
+func cut(s string) string { return s[:min(len(s), maxReason)] }
+
+// holds reports whether one of the fields of a record that people search by holds text.
+func holds(r audit.Record, text string) bool {
+	for _, field := range []string{r.Username, r.Subject, r.Role, r.Address, r.RequestID, r.AccessKeyID, r.Session, r.Grant, r.Provider, r.Detail, r.Reason} {
+		if bytes.Contains(bytes.ToLower([]byte(field)), []byte(text)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *Desk) event(origin broker.Origin, caller broker.Caller, name string) audit.Event {
+	event := audit.Event{
+		RequestID: origin.RequestID, Event: name, Outcome: audit.Granted, Provider: caller.Identity.Provider, Subject: caller.Identity.Subject,
+		Username: caller.Identity.Username, Session: caller.Session, Via: string(caller.Via),
+	}
+	if origin.Address.IsValid() {
+		event.Address = origin.Address.String()
+	}
+	return event
+}
+
+func (d *Desk) record(ctx context.Context, event audit.Event) error {
+	if err := d.cfg.Record.Append(context.WithoutCancel(ctx), event); err != nil {
+		return broker.Fail(broker.Unavailable, "audit", "The audit record cannot be written, so nothing was done. Try again in a moment.").Because(err)
+	}
+	return nil
+}
