@@ -118,10 +118,10 @@ func TestTheAnswerToADepartureIsSignedAndGoesToItsOwnAddress(t *testing.T) {
 
 func TestAForgedLogoutEndsNothing(t *testing.T) {
 	t.Parallel()
-	p, i := leavingProvider(t, nil)
+	_, i := leavingProvider(t, nil)
 	evil, weak := rsaKey(t, 2048), rsaKey(t, 1024)
 	i.Keys = append(i.Keys, weak)
-	p = provider(t, i, func(c *saml.Config) { c.Keys = []crypto.Signer{idptest.NewSAMLKey(t, nil).Signer} })
+	p := provider(t, i, func(c *saml.Config) { c.Keys = []crypto.Signer{idptest.NewSAMLKey(t, nil).Signer} })
 	bare := i.Logout(unsignedXML(asked()))
 	query := func(document []byte, key idptest.SAMLKey, hash crypto.Hash) string {
 		return i.Query("SAMLRequest", document, "state", key, hash)
