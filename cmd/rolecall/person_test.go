@@ -15,10 +15,12 @@ import (
 
 // personMain is the browser of the scripts, and who sits before it: it opens the
 // address in its argument and signs in as $PERSON at $PROVIDER. Where something is
-// wrong it tells the waiting rolecall, so that no script waits for nothing.
+// wrong it tells the waiting rolecall, so that no script waits for nothing. Where
+// a device's code is asked for it is $USER_CODE.
 func personMain() {
 	address := os.Args[1]
 	if err := browse(address, os.Getenv("PROVIDER"), os.Getenv("PERSON")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		asked, _ := url.Parse(address)
 		q := url.Values{"state": {asked.Query().Get("state")}, "iss": {os.Getenv("URL")}, "error": {"browser"}, "error_description": {err.Error()}}
 		_, _ = http.Get(asked.Query().Get("redirect_uri") + "?" + q.Encode())
@@ -49,7 +51,7 @@ func browse(address, provider, name string) error {
 		}
 		action, form := nextForm(page, name)
 		switch here := resp.Request.URL; {
-		case here.Path == "/callback":
+		case here.Path == "/callback", here.Path == "/device" && action == "":
 			return nil
 		case action != "":
 			to, err2 := here.Parse(action)
@@ -92,6 +94,8 @@ func nextForm(page *html.Node, name string) (string, url.Values) {
 		case values.Has("password"):
 			values.Set("username", name)
 			values.Set("password", os.Getenv("PASSWORD_"+name))
+		case values.Has("user_code") && !values.Has("decision"):
+			values.Set("user_code", os.Getenv("USER_CODE"))
 		case values.Get("decision") == "approve" && os.Getenv("CONSENT") == "no":
 			values.Set("decision", "deny")
 		case values.Get("decision") == "approve", values.Has("SAMLResponse"), values.Has("SAMLRequest"):
