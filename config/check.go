@@ -92,6 +92,8 @@ func (c *checker) server() {
 			c.faults.Add(cidr.Pos, "server.trusted_proxies: %s is not a CIDR such as 10.0.0.0/8 or 192.0.2.7/32", quoted(cidr.Value))
 		} else if prefix != prefix.Masked() {
 			c.faults.Add(cidr.Pos, "server.trusted_proxies: %s has bits beyond its length; write %s", quoted(cidr.Value), prefix.Masked())
+		} else if prefix.Bits() == 0 {
+			c.warn(cidr.Pos, "server.trusted_proxies: %s trusts everybody, so any client chooses the address that limits and audit see", quoted(cidr.Value))
 		}
 	}
 	switch {

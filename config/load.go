@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"syscall"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
@@ -103,10 +104,11 @@ func judgeBytes(file string, data []byte) (string, Faults) {
 	return string(data), nil
 }
 
-// readBounded reads a regular file of at most limit bytes, and one byte more of
-// a larger one. Its errors name no path: the caller's text does.
+// readBounded reads a file of at most limit bytes, and one byte more of a larger
+// one. It does not wait for somebody to open the other end of a pipe. Its errors
+// name no path: the caller's text does.
 func readBounded(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, withoutPath(err)
 	}
