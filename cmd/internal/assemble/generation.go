@@ -7,11 +7,13 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/policy"
@@ -65,8 +67,25 @@ func asFaults(at config.Pos, err error) config.Faults {
 func Policy(c *config.Config) (*policy.Policy, error) {
 	return policy.Compile(policy.Config{
 		Grants: c.Grants, Accounts: c.Accounts, Providers: c.Providers,
-		Mode: c.AWS.Mode.Value, Partition: partitionOf(c.AWS.Region), ReadFile: os.ReadFile,
+		Mode: c.AWS.Mode.Value, Partition: partitionOf(c.AWS.Region), ReadFile: readPolicy,
 	})
+}
+
+// maxPolicyFile is far more than AWS takes of a session policy.
+const maxPolicyFile = 256 << 10
+
+// readPolicy reads a policy_file, and never more of it than a policy may have.
+func readPolicy(path string) ([]byte, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // waits for no pipe
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	text, err := io.ReadAll(io.LimitReader(file, maxPolicyFile+1))
+	if err == nil && len(text) > maxPolicyFile {
+		err = fmt.Errorf("%s is larger than %d bytes, which no policy is", path, maxPolicyFile)
+	}
+	return text, err
 }
 
 // partitionOf is the AWS partition that a region belongs to.
