@@ -320,3 +320,25 @@ func TestOfSeveralAuthnStatementsTheLeastCounts(t *testing.T) {
 		t.Errorf("methods %q, at %s, until %s", v.Identity.Methods, v.Identity.AuthenticatedAt, v.Login.NotAfter)
 	}
 }
+
+// Entra ID sends nobody's groups where there are too many, and a deny by group
+// must not be escaped by being in many.
+func TestGroupsThatDidNotComeAreNotNoGroups(t *testing.T) {
+	t.Parallel()
+	i := idptest.NewSAMLIdP(t)
+	const link = "http://schemas.microsoft.com/claims/groups.link"
+	answer := good()
+	answer.Attributes = map[string][]string{link: {"https://graph.windows.net/x/users/y/getMemberObjects"}}
+	refused(t, saml.Judge(i.Response(answer), standard(t, i)), "groups-overage")
+
+	answer.Attributes["groups"] = []string{"platform"}
+	if v := saml.Judge(i.Response(answer), standard(t, i)); v.Err() != nil {
+		t.Errorf("with groups beside the link: %v", v.Err())
+	}
+	delete(answer.Attributes, "groups")
+	c := standard(t, i)
+	c.Mapping.Groups = ""
+	if v := saml.Judge(i.Response(answer), c); v.Err() != nil {
+		t.Errorf("where groups do not matter: %v", v.Err())
+	}
+}

@@ -48,7 +48,7 @@
 //	subject no-bearer-confirmation           who
 //	confirmation authn-statement
 //	authn-context attribute username
-//	too-many-values value-too-long
+//	too-many-values value-too-long groups-overage
 //	characters
 //	second-opinion crewjam-panic             crewjam/saml disagrees
 package saml

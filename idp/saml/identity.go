@@ -37,6 +37,11 @@ var classes = map[string][]string{
 // classes; the AuthnContext of Entra ID is Password even after MFA.
 const methodReferences = "http://schemas.microsoft.com/claims/authnmethodsreferences"
 
+// groupsLink is what Entra ID sends instead of more than 150 groups: an address
+// to ask for them. Taking its absence of groups for "no groups" would let the
+// person out of every deny.
+const groupsLink = "http://schemas.microsoft.com/claims/groups.link"
+
 // login makes the Login of a statement that passed every check.
 func (j *judgement) login(s *statement) (*idp.Login, *idp.Rejection) {
 	name, fault := j.subject(s)
@@ -46,6 +51,9 @@ func (j *judgement) login(s *statement) (*idp.Login, *idp.Rejection) {
 	attrs, fault := j.attributeMap(s)
 	if fault != nil {
 		return nil, fault
+	}
+	if len(attrs[groupsLink]) > 0 && j.Mapping.Groups != "" && len(attrs[j.Mapping.Groups]) == 0 {
+		return nil, idp.Reject("groups-overage", "the person has more groups than Entra ID sends in an assertion, so none came; let it send the groups assigned to the application only")
 	}
 	identity, err := j.Mapping.Identity(j.Provider, name.value, attrs)
 	if err != nil {

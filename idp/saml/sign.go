@@ -112,6 +112,8 @@ func selfSigned(key crypto.Signer, name string) (*x509.Certificate, error) {
 		NotBefore:          time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC),
 		NotAfter:           time.Date(2049, 12, 31, 0, 0, 0, 0, time.UTC),
 		SignatureAlgorithm: x509.SHA256WithRSA,
+		// Some providers take no certificate for encryption without these.
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {

@@ -71,6 +71,19 @@ func TestCarolHasNoGroupAndNoRole(t *testing.T) {
 	}
 }
 
+// dave is somebody whose groups did not come, as Entra ID says it.
+func TestDavesGroupsDidNotComeSoHeIsRefused(t *testing.T) {
+	t.Parallel()
+	idp := startSAML(t)
+	d := serve(t, idp.provider("corp", ""))
+	idp.meet(t, d, "corp")
+	b := browser(t)
+	if err := b.SignIn(d.url+"/", "corp", person("dave")); err != nil {
+		t.Fatal(err)
+	}
+	d.refused(t, b, http.StatusForbidden, "groups-overage")
+}
+
 func TestAWrongPasswordNeverReachesUs(t *testing.T) {
 	t.Parallel()
 	idp := startSAML(t)
