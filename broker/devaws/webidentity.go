@@ -145,7 +145,7 @@ func (a *AWS) webIdentity(r *http.Request, call *stswire.Call) (stswire.Answer, 
 // readToken verifies a token: known issuer, signature, then every claim.
 func (a *AWS) readToken(ctx context.Context, compact, account string) (idToken, *oidcProvider, error) {
 	var token idToken
-	parsed, err := jose.ParseSigned(compact, []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512})
+	parsed, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512})
 	if err != nil {
 		return token, nil, badToken("The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)")
 	}
