@@ -52,6 +52,21 @@ func childMain() {
 		case <-ctx.Done():
 		}
 		os.Exit(1)
+	case "count": // how many interrupts one Ctrl-C makes
+		heard := make(chan os.Signal, 9)
+		signal.Notify(heard, syscall.SIGINT)
+		fail(os.WriteFile(args[0], []byte("ready\n"), 0o600))
+		n := 0
+		for wait := 10 * time.Second; ; wait = 300 * time.Millisecond { // after the first, what comes with it
+			select {
+			case <-heard:
+				n++
+				continue
+			case <-time.After(wait):
+			}
+			break
+		}
+		fail(os.WriteFile(args[0]+".count", fmt.Appendln(nil, n), 0o600))
 	case "await": // a file that has a word
 		for ctx.Err() == nil {
 			if text, err := os.ReadFile(args[0]); err == nil && strings.Contains(string(text), args[1]) {
