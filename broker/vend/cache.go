@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -105,6 +106,9 @@ func (c *Cache) Vend(ctx context.Context, spec Spec) (Result, error) {
 func (c *Cache) fly(ctx context.Context, f *flight, k key, spec Spec) {
 	defer close(f.done)
 	f.result, f.err = c.next.Vend(ctx, spec)
+	if end := f.result.Credentials.Expires; f.err == nil && !c.now().Before(end) {
+		f.result, f.err = Result{}, fmt.Errorf("%w: its credentials for %s ended at %s, before they came", ErrUnavailable, spec.Role, end.UTC().Format(time.RFC3339))
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.flights[k] == f {

@@ -386,3 +386,15 @@ func BenchmarkMapHit(b *testing.B) {
 		}
 	}
 }
+
+// What has ended before it came is not credentials, whoever sent it.
+func TestCredentialsOfThePastAreNotHandedOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := NewCache(&counting{life: -time.Hour}, CacheConfig{Now: time.Now})
+		got, err := c.Vend(t.Context(), Spec{Session: "s"})
+		if !errors.Is(err, ErrUnavailable) || got.Credentials.AccessKeyID != "" {
+			t.Errorf("%+v, %v", got, err)
+		}
+	})
+}

@@ -19,7 +19,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"syscall"
 	"time"
 )
@@ -276,7 +275,7 @@ func authorities(files []string) (*x509.CertPool, error) {
 		pool = x509.NewCertPool()
 	}
 	for _, name := range files {
-		pem, err := os.ReadFile(name)
+		pem, err := ReadFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("certificate authorities: %w", err)
 		}

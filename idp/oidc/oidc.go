@@ -23,7 +23,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -141,7 +140,7 @@ func readAlgorithms(c config.Provider, faults *config.Faults) []string {
 
 // readJWKSFile reads keys that are configured as a file, once.
 func readJWKSFile(file config.Text, faults *config.Faults) func(context.Context) ([]byte, http.Header, error) {
-	data, err := os.ReadFile(file.Value)
+	data, err := fetch.ReadFile(file.Value)
 	if err == nil {
 		_, err = readRing(data)
 	}

@@ -40,7 +40,7 @@ func TestFaultsOfTheConfiguration(t *testing.T) {
 		"algorithm \"none\" is not one of":        func(c *config.Provider) { c.Algorithms = []config.Text{text("none")} },
 		"audiences holds an empty value":          func(c *config.Provider) { c.Audiences = []string{""} },
 		"scope \"a b\" is not one scope":          func(c *config.Provider) { c.Scopes = []string{"a b"} },
-		"jwks_file: open":                         func(c *config.Provider) { c.JWKSFile = text("absent.json") },
+		"jwks_file: stat":                         func(c *config.Provider) { c.JWKSFile = text("absent.json") },
 		"require gives string, not true or false": func(c *config.Provider) { c.Require = text(`"x"`) },
 		"it is a CEL condition over claims":       func(c *config.Provider) { c.Require = text(`identity.sub == "x"`) },
 		"Syntax error":                            func(c *config.Provider) { c.Require = text(`claims.`) },

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rolecall/rolecall/config"
 	"github.com/rolecall/rolecall/idp"
+	"github.com/rolecall/rolecall/idp/fetch"
 )
 
 // How often metadata_url is fetched.
@@ -81,7 +82,7 @@ func (s *source) readFile() (*Metadata, error) {
 	if info.Size() > int64(metadataLimits.bytes) {
 		return nil, fmt.Errorf("%s has %d bytes; the limit is %d", s.Provider.MetadataFile.Value, info.Size(), metadataLimits.bytes)
 	}
-	document, err := os.ReadFile(s.Provider.MetadataFile.Value)
+	document, err := fetch.ReadFile(s.Provider.MetadataFile.Value)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +90,7 @@ func (s *source) readFile() (*Metadata, error) {
 }
 
 func readCertificate(path string) (*x509.Certificate, error) {
-	text, err := os.ReadFile(path)
+	text, err := fetch.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
