@@ -52,19 +52,9 @@ func (j *judgement) login(s *statement) (*idp.Login, *idp.Rejection) {
 	if fault != nil {
 		return nil, fault
 	}
-	if len(attrs[groupsLink]) > 0 && j.Mapping.Groups != "" && len(attrs[j.Mapping.Groups]) == 0 {
-		return nil, idp.Reject("groups-overage", "the person has more groups than Entra ID sends in an assertion, so none came; let it send the groups assigned to the application only")
-	}
-	identity, err := j.Mapping.Identity(j.Provider, name.value, attrs)
-	if err != nil {
-		return nil, asRejection(err)
-	}
-	if j.AWSAttributes {
-		roles, fault := awsRoles(attrs[awsRole])
-		if fault != nil {
-			return nil, fault
-		}
-		identity.Groups = append(slices.Clone(identity.Groups), roles...)
+	identity, fault := j.identity(name.value, attrs)
+	if fault != nil {
+		return nil, fault
 	}
 	login := &idp.Login{
 		Identity: identity,
@@ -103,6 +93,25 @@ func (j *judgement) login(s *statement) (*idp.Login, *idp.Rejection) {
 	}
 	j.fits("identity", "%s, %d groups, %d attributes", shorten(identity.Subject), len(identity.Groups), len(identity.Attributes))
 	return login, nil
+}
+
+// identity maps the attributes by the configuration.
+func (j *judgement) identity(subject string, attrs map[string][]string) (idp.Identity, *idp.Rejection) {
+	if len(attrs[groupsLink]) > 0 && j.Mapping.Groups != "" && len(attrs[j.Mapping.Groups]) == 0 {
+		return idp.Identity{}, idp.Reject("groups-overage", "the person has more groups than Entra ID sends in an assertion, so none came; let it send the groups assigned to the application only")
+	}
+	identity, err := j.Mapping.Identity(j.Provider, subject, attrs)
+	if err != nil {
+		return idp.Identity{}, asRejection(err)
+	}
+	if j.AWSAttributes {
+		roles, fault := awsRoles(attrs[awsRole])
+		if fault != nil {
+			return idp.Identity{}, fault
+		}
+		identity.Groups = append(slices.Clone(identity.Groups), roles...)
+	}
+	return identity, nil
 }
 
 // until is when the assertion has ended in every respect.
