@@ -27,10 +27,16 @@ func TestChromiumBringsTheAnswerToTheCommandLine(t *testing.T) {
 	defer stop()
 	ctx, cancel := chromedp.NewContext(ctx)
 	defer cancel()
-	ctx, expire := context.WithTimeout(ctx, 30*time.Second)
-	defer expire()
+	if err := chromedp.Do(ctx); err != nil { // starts the browser
+		t.Fatal(err)
+	}
 
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		// A tab of its own: the last one may still be loading its answer.
+		tab, close := chromedp.NewContext(ctx)
+		defer close()
+		tab, expire := context.WithTimeout(tab, 30*time.Second)
+		defer expire()
 		answers := make(chan url.Values, 4)
 		listener, err := net.Listen("tcp", address)
 		if err != nil {
@@ -44,7 +50,7 @@ func TestChromiumBringsTheAnswerToTheCommandLine(t *testing.T) {
 		})}
 		go func() { _ = cli.Serve(listener) }() // ends with Close
 		to := "http://" + listener.Addr().String() + "/callback"
-		if err := chromedp.Do(ctx, chromedp.Navigate(s.url+ask("redirect_uri", to, "prompt", "consent")), chromedp.Click("button[value=approve]")); err != nil {
+		if err := chromedp.Do(tab, chromedp.Navigate(s.url+ask("redirect_uri", to, "prompt", "consent")), chromedp.Click("button[value=approve]")); err != nil {
 			t.Fatalf("%s: %v", to, err)
 		}
 		select {
@@ -53,7 +59,7 @@ func TestChromiumBringsTheAnswerToTheCommandLine(t *testing.T) {
 				t.Errorf("%s got %v", to, answer)
 			}
 		case <-time.After(10 * time.Second):
-			page, _ := chromedp.Run(ctx, chromedp.OuterHTML("html"))
+			page, _ := chromedp.Run(tab, chromedp.OuterHTML("html"))
 			t.Errorf("%s got no answer; the browser shows %s", to, page)
 		}
 		if err := cli.Close(); err != nil {
