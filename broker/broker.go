@@ -163,6 +163,12 @@ func (b *Broker) TurnedAway(_ context.Context, origin Origin, what string) {
 	b.cfg.Tally.Add(event)
 }
 
+// storeFailed says that the store could not do something; without it nothing goes on.
+func storeFailed(what string, err error) error {
+	return Fail(Unavailable, "store", "The broker cannot reach its memory right now. Try again in a moment.").
+		Because(fmt.Errorf("%s: %w", what, err))
+}
+
 // limited turns a limiter's decision into an error.
 func limited(d limit.Decision) error {
 	if d.Allowed {

@@ -59,7 +59,7 @@ func (b *Broker) departed(ctx context.Context, req DepartedRequest) (ended int, 
 		return 0, gone.NameID, Fail(InvalidRequest, "replay", "This logout token has been used before.").Because(err)
 	}
 	if err != nil {
-		return 0, gone.NameID, fmt.Errorf("replay cache: %w", err)
+		return 0, gone.NameID, storeFailed("replay cache", err)
 	}
 	sessions, err := b.cfg.Sessions.EndUpstream(ctx, req.Provider, gone.NameID, gone.Sessions)
 	if err != nil {
@@ -70,7 +70,7 @@ func (b *Broker) departed(ctx context.Context, req DepartedRequest) (ended int, 
 	}
 	if len(gone.Sessions) == 0 { // the person as such: what no session has made, too
 		if err := b.cfg.Sessions.EndAll(ctx, req.Provider, gone.NameID); err != nil {
-			return len(sessions), gone.NameID, fmt.Errorf("end what is left of a person: %w", err)
+			return len(sessions), gone.NameID, storeFailed("end what is left of a person", err)
 		}
 	}
 	return len(sessions), gone.NameID, nil

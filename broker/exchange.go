@@ -82,7 +82,7 @@ func (b *Broker) accept(ctx context.Context, evidence Evidence) (idp.Login, erro
 		return login, Fail(Unauthenticated, "replay", "This token has been used before, and its provider's tokens count once here. Get a new one.").Because(err)
 	}
 	if err != nil {
-		return login, fmt.Errorf("replay cache: %w", err)
+		return login, storeFailed("replay cache", err)
 	}
 	return login, nil
 }

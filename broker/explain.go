@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/rolecall/rolecall/broker/policy"
 )
@@ -20,7 +19,7 @@ func (b *Broker) Explain(ctx context.Context, origin Origin, caller Caller, role
 	}
 	taken, err := b.cfg.Sessions.ClaimName(ctx, caller.Identity.Provider, caller.Identity.Subject, caller.Identity.Username)
 	if err != nil {
-		return policy.Decision{}, fmt.Errorf("session name: %w", err)
+		return policy.Decision{}, storeFailed("session name", err)
 	}
 	ask.NameTaken = taken
 	return b.cfg.Policy.Explain(caller.Identity, ask), nil

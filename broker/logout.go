@@ -100,7 +100,7 @@ func (b *Broker) leave(ctx context.Context, req LeaveRequest, event *audit.Event
 		return Left{}, Fail(InvalidRequest, "replay", "This logout has been used before.").Because(err)
 	}
 	if err != nil {
-		return Left{}, fmt.Errorf("replay cache: %w", err)
+		return Left{}, storeFailed("replay cache", err)
 	}
 	ended, err := b.cfg.Sessions.EndUpstream(ctx, provider.Name, gone.NameID, gone.Sessions)
 	if err != nil {
@@ -113,7 +113,7 @@ func (b *Broker) leave(ctx context.Context, req LeaveRequest, event *audit.Event
 		}
 		// the person as such: what no session has made, too
 		if err := b.cfg.Sessions.EndAll(ctx, provider.Name, s.Identity.Subject); err != nil {
-			return Left{}, fmt.Errorf("end what is left of a person: %w", err)
+			return Left{}, storeFailed("end what is left of a person", err)
 		}
 	}
 	event.Detail = fmt.Sprintf("%d sessions ended", len(ended))
@@ -132,7 +132,7 @@ func (b *Broker) returned(ctx context.Context, provider Provider, req LeaveReque
 	case errors.Is(err, session.ErrNotFound), err == nil && (pending.For != forLogout || pending.Provider != provider.Name):
 		return Fail(InvalidRequest, "no_pending_logout", "This sign-out was not begun in this browser, or is finished already.").Because(err)
 	case err != nil:
-		return fmt.Errorf("take the pending logout: %w", err)
+		return storeFailed("take the pending logout", err)
 	}
 	return provider.Logout.FinishLogout(ctx, pending.Data, req.Answer)
 }

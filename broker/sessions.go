@@ -17,7 +17,7 @@ func (b *Broker) Session(ctx context.Context, _ Origin, token string) (Caller, e
 		return Caller{}, Fail(Unauthenticated, "no_session", "Your session has ended. Sign in again.").Because(err)
 	}
 	if err != nil {
-		return Caller{}, fmt.Errorf("read the session: %w", err)
+		return Caller{}, storeFailed("read the session", err)
 	}
 	caller := CallerOf(found)
 	if verdict := b.verdict(caller.Identity, caller.Session, "", caller.Since); verdict.Dead {
@@ -44,10 +44,10 @@ func (b *Broker) SignOut(ctx context.Context, origin Origin, token, browser stri
 		return Left{}, nil
 	}
 	if err != nil {
-		return Left{}, fmt.Errorf("read the session: %w", err)
+		return Left{}, storeFailed("read the session", err)
 	}
 	if err := b.cfg.Sessions.End(ctx, found.ID); err != nil {
-		return Left{}, fmt.Errorf("end the session: %w", err)
+		return Left{}, storeFailed("end the session", err)
 	}
 	b.Forget(found.ID)
 	event := b.event(origin, "signout", found.Identity)

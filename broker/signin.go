@@ -67,7 +67,7 @@ func (b *Broker) Begin(ctx context.Context, req BeginRequest) (Begun, error) {
 	}
 	pending := session.Pending{Provider: req.Provider, ReturnTo: req.ReturnTo, Data: data, Browser: browser}
 	if err := b.cfg.Sessions.Keep(ctx, handle, pending); err != nil {
-		return Begun{}, fmt.Errorf("keep the pending sign-in: %w", err)
+		return Begun{}, storeFailed("keep the pending sign-in", err)
 	}
 	return Begun{To: to, Browser: browser}, nil
 }
@@ -108,7 +108,7 @@ func (b *Broker) answering(req SignInRequest) (Provider, error) {
 func (b *Broker) open(ctx context.Context, origin Origin, login idp.Login, returnTo, reason string) (SignedIn, error) {
 	token, made, err := b.cfg.Sessions.Create(ctx, session.New{Login: login, Via: string(ViaBrowser)})
 	if err != nil {
-		return SignedIn{}, fmt.Errorf("make a session: %w", err)
+		return SignedIn{}, storeFailed("make a session", err)
 	}
 	event := b.event(origin, "signin", login.Identity)
 	event.Outcome, event.Session, event.Reason = audit.Granted, made.ID, reason
@@ -130,7 +130,7 @@ func (b *Broker) arrive(ctx context.Context, provider Provider, req SignInReques
 		return idp.Login{}, none, Fail(InvalidRequest, "no_pending_signin",
 			"This sign-in was not begun in this browser, took longer than ten minutes, or was finished already. Sign in again.").Because(err)
 	case err != nil:
-		return idp.Login{}, none, fmt.Errorf("take the pending sign-in: %w", err)
+		return idp.Login{}, none, storeFailed("take the pending sign-in", err)
 	case pending.Provider != req.Provider:
 		return idp.Login{}, none, Fail(InvalidRequest, "wrong_provider", "This answer belongs to another identity provider. Sign in again.").
 			Because(fmt.Errorf("the sign-in was begun at %q", pending.Provider))
@@ -156,7 +156,7 @@ func (b *Broker) judge(ctx context.Context, provider Provider, pending []byte, r
 		if errors.Is(err, replay.ErrReplayed) {
 			return login, Fail(AccessDenied, "replay", "This answer of the identity provider has been used before. Sign in again.").Because(err)
 		}
-		return login, fmt.Errorf("replay cache: %w", err)
+		return login, storeFailed("replay cache", err)
 	}
 	return login, nil
 }

