@@ -217,7 +217,11 @@ func (s *source) run(ctx context.Context) {
 			s.alarm(ctx, m)
 		} else {
 			retry = min(2*retry, refreshUsual)
-			s.Log.WarnContext(ctx, "saml: metadata was not refreshed; the last good copy stays in use", "provider", s.Provider.Name.Value, "error", err, "again_in", wait)
+			said := "saml: metadata was not refreshed; the last good copy stays in use"
+			if s.kept() == nil {
+				said = "saml: metadata could not be fetched; nobody can sign in by this provider until it is"
+			}
+			s.Log.WarnContext(ctx, said, "provider", s.Provider.Name.Value, "error", err, "again_in", wait.String())
 		}
 		if !pause(ctx, wait) {
 			return
