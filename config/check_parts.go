@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -23,7 +24,19 @@ func (c *checker) store() {
 		c.fault("store", "want sqlite:PATH; the store decides by the word before the colon") // not shown: a URL may hold a password
 	case rest == "":
 		c.fault("store", "sqlite: names no file; want sqlite:PATH")
+	case strings.HasPrefix(rest, ":memory:") || strings.HasPrefix(rest, "file:"):
+		c.fault("store", "sqlite:PATH takes the path of a file, not SQLite's own address; sessions and keys must outlive the process")
+	case c.Audit.File != "" && filepath.Clean(c.Audit.File) == beside(c.File, rest):
+		c.fault("audit.file", "it is the store's own file; give the record a file of its own")
 	}
+}
+
+// beside is a path as the file means it: relative to the file's folder.
+func beside(file, path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(filepath.Dir(file), path)
 }
 
 func (c *checker) issuer() {
