@@ -26,8 +26,6 @@ func TestWithoutItsStoreTheBrokerIsUnavailable(t *testing.T) {
 	if vended.Credentials.AccessKeyID != "" {
 		t.Error("credentials without a store")
 	}
-	_, err = b.Session(ended, origin, "a-cookie-of-some-length-that-names-nobody-at-all")
-	if broker.CodeOf(err) != broker.Unavailable && broker.CodeOf(err) != broker.Unauthenticated {
-		t.Errorf("a session: %v", err)
-	}
+	_, err = b.Explain(ended, origin, alice, "production/Admin")
+	refused(t, err, broker.Unavailable, "store")
 }

@@ -173,10 +173,13 @@ func serverURL(c *config.Config) string { return strings.TrimSuffix(c.Server.URL
 // file; the warnings are of both. It opens no store, so a key that would be there
 // is one of the moment.
 func Check(options Options) (warnings config.Faults, err error) {
-	g, err := newGeneration(options, false, func() ([]crypto.Signer, error) {
-		key, err := rsa.GenerateKey(rand.Reader, 2048)
-		return []crypto.Signer{key}, err
-	})
+	g, err := newGeneration(options, false, throwawayKeys)
 	warnings = slices.Concat(options.Config.Warnings, g.warnings)
 	return warnings, err
+}
+
+// throwawayKeys sign for as long as a check lasts.
+func throwawayKeys() ([]crypto.Signer, error) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	return []crypto.Signer{key}, err
 }

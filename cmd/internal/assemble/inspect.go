@@ -15,7 +15,7 @@ import (
 // connection, and makes no session. The error is about the configuration, never
 // about the document; warnings are what `check` would say at that time.
 func SAMLVerdict(options Options, name string, document []byte, how saml.Inspection) (v saml.Verdict, warnings config.Faults, err error) {
-	section, err := samlSection(options.Config, name)
+	section, err := sectionOf(options.Config, "saml", name)
 	if err != nil {
 		return v, nil, err
 	}
@@ -35,21 +35,21 @@ func SAMLVerdict(options Options, name string, document []byte, how saml.Inspect
 	return v, p.Warnings(), err
 }
 
-// samlSection finds the section of a SAML provider.
-func samlSection(c *config.Config, name string) (config.Provider, error) {
+// sectionOf finds the section of a provider of one type.
+func sectionOf(c *config.Config, kind, name string) (config.Provider, error) {
 	var known []string
 	for _, p := range c.Providers {
 		switch {
-		case p.Type.Value == "saml" && p.Name.Value == name:
+		case p.Type.Value == kind && p.Name.Value == name:
 			return p, nil
 		case p.Name.Value == name:
-			return p, fmt.Errorf("provider %q is of type %s and not saml", name, p.Type.Value)
-		case p.Type.Value == "saml":
+			return p, fmt.Errorf("provider %q is of type %s and not %s", name, p.Type.Value, kind)
+		case p.Type.Value == kind:
 			known = append(known, p.Name.Value)
 		}
 	}
 	if len(known) == 0 {
-		return config.Provider{}, fmt.Errorf("there is no provider %q, and none of type saml", name)
+		return config.Provider{}, fmt.Errorf("there is no provider %q, and none of type %s", name, kind)
 	}
-	return config.Provider{}, fmt.Errorf("there is no provider %q; those of type saml are %s", name, strings.Join(known, ", "))
+	return config.Provider{}, fmt.Errorf("there is no provider %q; those of type %s are %s", name, kind, strings.Join(known, ", "))
 }

@@ -3,10 +3,7 @@ package assemble
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 
-	"github.com/rolecall/rolecall/config"
 	"github.com/rolecall/rolecall/idp"
 	"github.com/rolecall/rolecall/idp/oidc"
 )
@@ -15,7 +12,7 @@ import (
 // would. It opens no store and makes no session; keys come from jwks_file, or from
 // the provider. The error is about the configuration, never about the token.
 func OIDCReport(ctx context.Context, options Options, name string, ask oidc.Inspection) (oidc.Report, error) {
-	section, err := oidcSection(options.Config, name)
+	section, err := sectionOf(options.Config, "oidc", name)
 	if err != nil {
 		return oidc.Report{}, err
 	}
@@ -33,23 +30,4 @@ func OIDCReport(ctx context.Context, options Options, name string, ask oidc.Insp
 		return report, nil
 	}
 	return report, err
-}
-
-// oidcSection finds the section of an OpenID Connect provider.
-func oidcSection(c *config.Config, name string) (config.Provider, error) {
-	var known []string
-	for _, p := range c.Providers {
-		switch {
-		case p.Type.Value == "oidc" && p.Name.Value == name:
-			return p, nil
-		case p.Name.Value == name:
-			return p, fmt.Errorf("provider %q is of type %s and not oidc", name, p.Type.Value)
-		case p.Type.Value == "oidc":
-			known = append(known, p.Name.Value)
-		}
-	}
-	if len(known) == 0 {
-		return config.Provider{}, fmt.Errorf("there is no provider %q, and none of type oidc", name)
-	}
-	return config.Provider{}, fmt.Errorf("there is no provider %q; those of type oidc are %s", name, strings.Join(known, ", "))
 }

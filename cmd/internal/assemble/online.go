@@ -2,9 +2,6 @@ package assemble
 
 import (
 	"context"
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
 	"time"
@@ -84,10 +81,4 @@ func (o *Online) begin(ctx context.Context, p broker.Provider) {
 		return
 	}
 	o.Says = append(o.Says, "answers, and its discovery document fits")
-}
-
-// throwawayKeys sign for as long as the check lasts.
-func throwawayKeys() ([]crypto.Signer, error) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	return []crypto.Signer{key}, err
 }
