@@ -36,8 +36,8 @@ func IsHandle(s string) bool {
 	if len(s) != base64.RawURLEncoding.EncodedLen(secretBytes) {
 		return false
 	}
-	_, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	return err == nil
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	return err == nil && len(b) == secretBytes // the decoder passes over line breaks
 }
 
 // newID makes a public id: 130 random bits, not a secret.

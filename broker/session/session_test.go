@@ -214,6 +214,8 @@ func TestHandlesAreToldFromOtherText(t *testing.T) {
 		"another alphabet":     {"+" + good[1:], false},
 		"bits that do not fit": {good[:42] + "B", false},
 		"a newline":            {good[:42] + "\n", false},
+		// 31 bytes and no bits left over, which a decoder that skips line breaks accepts.
+		"a newline after bits that fit": {good[:41] + "A\n", false},
 	} {
 		if got := session.IsHandle(test.text); got != test.want {
 			t.Errorf("%s: %t", name, got)

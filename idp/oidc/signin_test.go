@@ -52,14 +52,14 @@ func TestBeginAsksForWhatIsWanted(t *testing.T) {
 		want idp.Want
 		has  map[string]string
 	}{
-		{idp.Want{Handle: "h1"}, map[string]string{
-			"state": "h1", "response_type": "code", "client_id": "rolecall", "scope": "openid profile email groups",
+		{idp.Want{Handle: "the-handle-of-sign-in-1"}, map[string]string{
+			"state": "the-handle-of-sign-in-1", "response_type": "code", "client_id": "rolecall", "scope": "openid profile email groups",
 			"redirect_uri": "https://broker.example/oidc/corp/callback", "code_challenge_method": "S256", "prompt": "", "max_age": "",
 		}},
-		{idp.Want{Handle: "h2", Fresh: true, MaxAge: time.Hour}, map[string]string{"prompt": "login", "max_age": "0"}},
-		{idp.Want{Handle: "h3", MaxAge: time.Hour}, map[string]string{"prompt": "", "max_age": "3600"}},
-		{idp.Want{Handle: "h4", MaxAge: time.Millisecond}, map[string]string{"max_age": "1"}},
-		{idp.Want{Handle: "h5", ACR: []string{"a", "b"}, LoginHint: "al@example.com"}, map[string]string{"acr_values": "a b", "login_hint": "al@example.com"}},
+		{idp.Want{Handle: "the-handle-of-sign-in-2", Fresh: true, MaxAge: time.Hour}, map[string]string{"prompt": "login", "max_age": "0"}},
+		{idp.Want{Handle: "the-handle-of-sign-in-3", MaxAge: time.Hour}, map[string]string{"prompt": "", "max_age": "3600"}},
+		{idp.Want{Handle: "the-handle-of-sign-in-4", MaxAge: time.Millisecond}, map[string]string{"max_age": "1"}},
+		{idp.Want{Handle: "the-handle-of-sign-in-5", ACR: []string{"a", "b"}, LoginHint: "al@example.com"}, map[string]string{"acr_values": "a b", "login_hint": "al@example.com"}},
 	} {
 		address, pending := p.begin(c.want)
 		u, err := url.Parse(address)
