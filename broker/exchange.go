@@ -145,7 +145,7 @@ func (b *Broker) refuseExchange(ctx context.Context, origin Origin, who idp.Iden
 func exchangeError(err error) *Error {
 	rejected, ok := errors.AsType[*idp.Rejection](err)
 	switch {
-	case ok && (rejected.Reason == "too_large" || rejected.Reason == "too-large"):
+	case ok && rejected.Reason == "too-large":
 		return Fail(TooLarge, "too_large", "The token is larger than what is accepted here.").Because(err)
 	case ok:
 		return Fail(Unauthenticated, rejected.Reason,

@@ -112,7 +112,7 @@ func TestAProviderThatIsAwayStopsTheExchange(t *testing.T) {
 func TestOversizedEvidenceIsTooLarge(t *testing.T) {
 	t.Parallel()
 	b := newBenchOf(t, yaml+forPrograms)
-	b.ci.err = idp.Reject("too_large", "more than 16 KB")
+	b.ci.err = idp.Reject("too-large", "more than 16 KB")
 	_, err := b.exchange(t.Context(), "ci.whatever", "")
 	refused(t, err, broker.TooLarge, "too_large")
 }

@@ -23,7 +23,7 @@ const minRSA, maxRSA = 2048, 4096
 // parts of canonical base64url.
 func split(proof string) ([][]byte, error) {
 	if len(proof) > maxProof {
-		return nil, idp.Reject("too_large", "the proof is larger than %d bytes", maxProof)
+		return nil, idp.Reject("too-large", "the proof is larger than %d bytes", maxProof)
 	}
 	texts := strings.SplitN(proof, ".", 4)
 	if len(texts) != 3 {
@@ -70,7 +70,7 @@ func readKey(raw []byte, alg string) (*jose.JSONWebKey, error) {
 	}
 	for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
 		if _, there := members[private]; there {
-			return nil, idp.Reject("private_key", "the proof holds a private or symmetric key: that key is compromised, make a new one")
+			return nil, idp.Reject("private-key", "the proof holds a private or symmetric key: that key is compromised, make a new one")
 		}
 	}
 	use, err := members.text("use")

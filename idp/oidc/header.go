@@ -29,7 +29,7 @@ func split(raw string) (jws, error) { return splitAs(raw, false) }
 // is one (OpenID Connect Back-Channel Logout 1.0 section 2.4).
 func splitAs(raw string, logout bool) (jws, error) {
 	if len(raw) > maxToken {
-		return jws{}, idp.Reject("too_large", "the token has %d bytes, more than %d", len(raw), maxToken)
+		return jws{}, idp.Reject("too-large", "the token has %d bytes, more than %d", len(raw), maxToken)
 	}
 	first := strings.IndexByte(raw, '.')
 	last := strings.LastIndexByte(raw, '.')

@@ -51,7 +51,7 @@ func TestFloodUnderLoadDoesNotDisturbHonestTokens(t *testing.T) {
 		bad := p.op.Sign(forger, p.op.Claims(), nil)
 		wait.Go(func() {
 			_, err := p.Verify(t.Context(), bad)
-			refused(t, err, "unknown_key")
+			refused(t, err, "unknown-key")
 		})
 		wait.Go(func() {
 			if _, err := p.Verify(t.Context(), honest); err != nil {

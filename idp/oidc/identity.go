@@ -38,7 +38,7 @@ func (p *Provider) identity(t *idToken, all object) (idp.Identity, error) {
 	if p.mapping.Username == "email" {
 		// Some providers (Cognito, Apple) say "true" as text.
 		if verified, _ := all.get("email_verified"); verified.text != "true" {
-			return idp.Identity{}, idp.Reject("email_unverified", "email is the user name here, and the provider does not say that it is verified")
+			return idp.Identity{}, idp.Reject("email-unverified", "email is the user name here, and the provider does not say that it is verified")
 		}
 	}
 	identity, err := p.mapping.Identity(p.name, t.subject, all.attributes())
@@ -62,7 +62,7 @@ func (p *Provider) judgeGroups(all object) error {
 		_, elsewhere = names.object().get(name)
 	}
 	if more, _ := all.get("hasgroups"); elsewhere || more.kind == kindBool && more.text == "true" {
-		return idp.Reject("groups_overage", "the person has more groups than fit into a token; let the provider send only those that are assigned to rolecall")
+		return idp.Reject("groups-overage", "the person has more groups than fit into a token; let the provider send only those that are assigned to rolecall")
 	}
 	groups, there := all.get(name)
 	if !there || groups.kind == kindNull {

@@ -24,10 +24,10 @@ func TestUsernameFromEmailNeedsAVerifiedOne(t *testing.T) {
 	}{
 		"verified":             {func(map[string]any) {}, ""},
 		"verified as text":     {func(m map[string]any) { m["email_verified"] = "true" }, ""},
-		"not verified":         {func(m map[string]any) { m["email_verified"] = false }, "email_unverified"},
-		"not verified as text": {func(m map[string]any) { m["email_verified"] = "false" }, "email_unverified"},
-		"verified by a number": {func(m map[string]any) { m["email_verified"] = 1 }, "email_unverified"},
-		"not said":             {func(m map[string]any) { delete(m, "email_verified") }, "email_unverified"},
+		"not verified":         {func(m map[string]any) { m["email_verified"] = false }, "email-unverified"},
+		"not verified as text": {func(m map[string]any) { m["email_verified"] = "false" }, "email-unverified"},
+		"verified by a number": {func(m map[string]any) { m["email_verified"] = 1 }, "email-unverified"},
+		"not said":             {func(m map[string]any) { delete(m, "email_verified") }, "email-unverified"},
 		"no e-mail":            {func(m map[string]any) { delete(m, "email") }, "username"},
 		"two e-mails":          {func(m map[string]any) { m["email"] = []string{"a@example.com", "b@example.com"} }, "username"},
 	} {

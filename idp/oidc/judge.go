@@ -160,15 +160,15 @@ func (want *expectation) judgeTime(t *idToken) error {
 	case t.expires.IsZero():
 		return idp.Reject("expired", "the token has no exp")
 	case t.issued.IsZero():
-		return idp.Reject("issued_at", "the token has no iat")
+		return idp.Reject("issued-at", "the token has no iat")
 	case !now.Before(t.expires.Add(skew)):
 		return idp.Reject("expired", "the token expired at %s; it is %s", at(t.expires), at(now))
 	case t.issued.After(now.Add(skew)):
-		return idp.Reject("issued_at", "the token is from the future: iat is %s; it is %s", at(t.issued), at(now))
+		return idp.Reject("issued-at", "the token is from the future: iat is %s; it is %s", at(t.issued), at(now))
 	case t.expires.Sub(t.issued) > maxLifetime || !t.expires.After(t.issued):
 		return idp.Reject("lifetime", "the token lives from %s to %s; more than 24 h or nothing is refused", at(t.issued), at(t.expires))
 	case t.notBefore.After(now.Add(skew)):
-		return idp.Reject("not_yet", "the token is not valid before %s; it is %s", at(t.notBefore), at(now))
+		return idp.Reject("not-yet-valid", "the token is not valid before %s; it is %s", at(t.notBefore), at(now))
 	}
 	return nil
 }
@@ -189,11 +189,11 @@ func (want *expectation) judgeNonce(t *idToken) error {
 func (want *expectation) judgeAuthentication(t *idToken) error {
 	switch {
 	case t.authTime.After(want.now.Add(want.skew)):
-		return idp.Reject("auth_time", "auth_time is in the future")
+		return idp.Reject("auth-time", "auth_time is in the future")
 	case !want.since.IsZero() && t.authTime.IsZero():
-		return idp.Reject("auth_time", "a fresh authentication was asked for, and the token has no auth_time")
+		return idp.Reject("auth-time", "a fresh authentication was asked for, and the token has no auth_time")
 	case !want.since.IsZero() && t.authTime.Add(want.skew).Before(want.since):
-		return idp.Reject("auth_time", "a fresh authentication was asked for; this one is of %s", t.authTime.UTC().Format(time.RFC3339))
+		return idp.Reject("auth-time", "a fresh authentication was asked for; this one is of %s", t.authTime.UTC().Format(time.RFC3339))
 	case len(want.acr) > 0 && !slices.Contains(want.acr, t.acr):
 		return idp.Reject("acr", "the authentication context is %.128q, not one of %s", t.acr, strings.Join(want.acr, ", "))
 	}
@@ -232,7 +232,7 @@ func (want *expectation) secondOpinion(ctx context.Context, token jws, t *idToke
 		return idp.Reject("malformed", "go-oidc reads another token")
 	}
 	if t.atHash != "" && want.accessToken != "" && !halfHash(token.alg, want.accessToken, t.atHash) {
-		return idp.Reject("at_hash", "at_hash is not that of the access token")
+		return idp.Reject("at-hash", "at_hash is not that of the access token")
 	}
 	return nil
 }

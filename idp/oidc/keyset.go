@@ -68,7 +68,7 @@ func (s *keySet) find(ctx context.Context, kid, alg string) ([]publicKey, error)
 	if found := keys.match(kid, alg); len(found) > 0 {
 		return found, nil
 	}
-	missing := idp.Reject("unknown_key", "the provider has no key %q for %s", kid, alg)
+	missing := idp.Reject("unknown-key", "the provider has no key %q for %s", kid, alg)
 	if !s.maySeek(kid) {
 		return nil, missing
 	}

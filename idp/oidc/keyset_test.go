@@ -84,7 +84,7 @@ func TestFloodOfUnknownKeysCostsFewFetchesAndHonestTokensStillWork(t *testing.T)
 					header["kid"] = nil
 				}
 				_, err := p.Verify(t.Context(), p.op.Sign(forger, p.op.Claims(), header))
-				refused(t, err, "unknown_key")
+				refused(t, err, "unknown-key")
 			}
 			if err := p.bearer(honest); err != nil {
 				t.Errorf("an honest token: %v", err)
@@ -128,7 +128,7 @@ func TestRemovedKeyIsRefusedWithinItsAge(t *testing.T) {
 		t.Errorf("within the age of the set: %v", err)
 	}
 	p.clock.add(3 * time.Minute)
-	refused(t, p.bearer(stolen), "unknown_key")
+	refused(t, p.bearer(stolen), "unknown-key")
 }
 
 func TestCacheControlShortensTheAgeOfKeys(t *testing.T) {
@@ -284,7 +284,7 @@ func TestKeyIsUsedForItsOwnAlgorithmOnly(t *testing.T) {
 	key := p.op.Key() // published with alg RS256
 	key.Alg = jose.PS256
 	p.algorithms = append(p.algorithms, "PS256")
-	refused(t, p.bearer(key), "unknown_key")
+	refused(t, p.bearer(key), "unknown-key")
 }
 
 func TestDiscovery(t *testing.T) {

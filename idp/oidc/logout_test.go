@@ -64,10 +64,10 @@ func TestALogoutTokenNamesWhoHasLeft(t *testing.T) {
 		"another audience":         {with(map[string]any{"aud": "somebody"}), typed, "audience"},
 		"another issuer":           {with(map[string]any{"iss": "https://evil.example.com"}), typed, "issuer"},
 		"no exp":                   {with(nil, "exp"), typed, "expired"},
-		"no iat":                   {with(nil, "iat"), typed, "issued_at"},
+		"no iat":                   {with(nil, "iat"), typed, "issued-at"},
 		"a life of an hour":        {with(map[string]any{"exp": now + 3600}), typed, "lifetime"},
 		"expired":                  {with(map[string]any{"iat": now - 600, "exp": now - 500}), typed, "expired"},
-		"of the future":            {with(map[string]any{"iat": now + 600, "exp": now + 700}), typed, "issued_at"},
+		"of the future":            {with(map[string]any{"iat": now + 600, "exp": now + 700}), typed, "issued-at"},
 		"a subject with line ends": {with(map[string]any{"sub": "a\nb"}), typed, "subject"},
 	} {
 		_, err := p.VerifyLogout(t.Context(), op.Sign(key, test.claims, test.header))

@@ -12,11 +12,8 @@
 // A sign-in: Begin (state, nonce, PKCE) -> the browser -> Finish: answer judged
 // (iss, error) -> code exchanged -> ID token judged -> userinfo if needed -> Login.
 //
-// Reasons of a *idp.Rejection: malformed, too_large, header, typ, algorithm,
-// unknown_key, signature, issuer, subject, audience, azp, expired, not_yet,
-// issued_at, lifetime, nonce, auth_time, acr, at_hash (the token); state, iss,
-// access_denied, idp_error, code (the answer); userinfo, groups_overage,
-// email_unverified, require (the claims), and those of package claims.
+// The reasons of a *idp.Rejection are a stable interface; docs/oidc-security.md
+// lists them.
 package oidc
 
 import (

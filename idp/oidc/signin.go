@@ -146,9 +146,9 @@ func (p *Provider) judgeAnswer(m *metadata, keep pending, answer idp.Answer) (st
 	}
 	switch fault := query.Get("error"); {
 	case fault == "access_denied":
-		return "", idp.Reject("access_denied", "the provider or the person refused")
+		return "", idp.Reject("access-denied", "the provider or the person refused")
 	case query.Has("error"):
-		return "", idp.Reject("idp_error", "the provider answered %s", errorCode(fault))
+		return "", idp.Reject("idp-error", "the provider answered %s", errorCode(fault))
 	case query.Get("code") == "" || len(query.Get("code")) > 4096:
 		return "", idp.Reject("malformed", "the answer has no code, or one that is too long")
 	}

@@ -104,12 +104,12 @@ func TestAnswersThatAreRefused(t *testing.T) {
 		"no code":                           {func(q url.Values) { q.Del("code") }, "malformed"},
 		"a code that is unknown":            {func(q url.Values) { q.Set("code", "x") }, "code"},
 		"a code of endless length":          {func(q url.Values) { q.Set("code", strings.Repeat("x", 5000)) }, "malformed"},
-		"the person refused":                {func(q url.Values) { q.Set("error", "access_denied") }, "access_denied"},
-		"another error":                     {func(q url.Values) { q.Set("error", "login_required") }, "idp_error"},
-		"an error that is an attack":        {func(q url.Values) { q.Set("error", "<script>canary") }, "idp_error"},
-		"an error that is empty":            {func(q url.Values) { q.Set("error", "") }, "idp_error"},
+		"the person refused":                {func(q url.Values) { q.Set("error", "access_denied") }, "access-denied"},
+		"another error":                     {func(q url.Values) { q.Set("error", "login_required") }, "idp-error"},
+		"an error that is an attack":        {func(q url.Values) { q.Set("error", "<script>canary") }, "idp-error"},
+		"an error that is empty":            {func(q url.Values) { q.Set("error", "") }, "idp-error"},
 		"an error of another issuer":        {func(q url.Values) { q.Set("error", "access_denied"); q.Set("iss", "https://evil.example") }, "iss"},
-		"an error text that tells a secret": {func(q url.Values) { q.Set("error", "server_error"); q.Set("error_description", "canary") }, "idp_error"},
+		"an error text that tells a secret": {func(q url.Values) { q.Set("error", "server_error"); q.Set("error_description", "canary") }, "idp-error"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -180,13 +180,13 @@ func TestFreshAuthentication(t *testing.T) {
 	}{
 		"fresh and fresh":                  {idp.Want{Fresh: true}, 0, ""},
 		"fresh within the skew":            {idp.Want{Fresh: true}, 59, ""},
-		"fresh and an old session":         {idp.Want{Fresh: true}, 120, "auth_time"},
-		"fresh and not said":               {idp.Want{Fresh: true}, nil, "auth_time"},
+		"fresh and an old session":         {idp.Want{Fresh: true}, 120, "auth-time"},
+		"fresh and not said":               {idp.Want{Fresh: true}, nil, "auth-time"},
 		"max age kept":                     {idp.Want{MaxAge: time.Hour}, 3600, ""},
-		"max age passed":                   {idp.Want{MaxAge: time.Hour}, 3700, "auth_time"},
-		"max age and not said":             {idp.Want{MaxAge: time.Hour}, nil, "auth_time"},
+		"max age passed":                   {idp.Want{MaxAge: time.Hour}, 3700, "auth-time"},
+		"max age and not said":             {idp.Want{MaxAge: time.Hour}, nil, "auth-time"},
 		"not asked and not said":           {idp.Want{}, nil, ""},
-		"auth_time in the future":          {idp.Want{}, -120, "auth_time"},
+		"auth_time in the future":          {idp.Want{}, -120, "auth-time"},
 		"a context that was asked for":     {idp.Want{ACR: []string{"gold", "silver"}}, 0, ""},
 		"a context that was not asked for": {idp.Want{ACR: []string{"platinum"}}, 0, "acr"},
 	} {
