@@ -3,5 +3,9 @@
 // pure and apart from what remembers (Memory, memory.go). Nobody is locked out:
 // whoever waits may go on, so a stranger cannot lock a named user.
 //
+//	Limiter   how often: sign-ins, token requests, orders          limit.go
+//	Guesses   how often wrong: passwords and codes                 guess.go
+//	Gate      how many at once: what costs much, with a queue      gate.go
+//
 // README.md beside this file is for operators.
 package limit

@@ -33,3 +33,8 @@ func GCRA(arrival, now time.Time, rate config.Rate) (time.Time, Decision) {
 	}
 	return next, Decision{Allowed: true, Remaining: int(room / interval)}
 }
+
+// Refund is the state after one that was allowed has been given back.
+func Refund(arrival time.Time, rate config.Rate) time.Time {
+	return arrival.Add(-rate.Period / time.Duration(rate.Events))
+}

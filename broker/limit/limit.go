@@ -16,9 +16,11 @@ type Key struct {
 	Subject  string
 }
 
-// Store remembers what was counted. Take is atomic for a key.
+// Store remembers what was counted. Both are atomic for a key.
 type Store interface {
 	Take(key Key, rate config.Rate, now time.Time) Decision
+	// Return gives back one that was taken.
+	Return(key Key, rate config.Rate, now time.Time)
 }
 
 // Config is what a Limiter is made of. Now is required.

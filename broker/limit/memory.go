@@ -55,6 +55,22 @@ func (m *Memory) Take(key Key, rate config.Rate, now time.Time) Decision {
 	return decision
 }
 
+// Return implements Store.
+func (m *Memory) Return(key Key, rate config.Rate, now time.Time) {
+	p := &m.parts[maphash.Comparable(m.seed, key)%shards]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	arrival, known := p.arrivals[key]
+	if !known {
+		return
+	}
+	if arrival = Refund(arrival, rate); arrival.After(now) {
+		p.arrivals[key] = arrival
+	} else {
+		delete(p.arrivals, key)
+	}
+}
+
 // evict makes room: of a few keys (Go walks a map from a random one on) those that
 // say nothing any more go, or else the one that soonest will.
 func (p *part) evict(now time.Time) {
