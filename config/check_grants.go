@@ -76,9 +76,10 @@ func (c *checker) grantProviders(g *Grant) {
 			c.faults.Add(name.Pos, "grants[].providers: no provider is called %s%s", quoted(name.Value), didYouMean(name.Value, known))
 		}
 	}
-	// Every type of today may be left unnamed; a consumer or machine preset will not count here.
-	if len(g.Providers) == 0 && !g.Guests && len(c.Providers) > 1 {
-		c.warn(g.Pos, "grant %s names no providers, so a group or user of any of the %d counts alike; name those that you mean", quoted(g.Name.Value), len(c.Providers))
+	// A grant that names none never counts those of anybody's own account.
+	unnamed := slices.DeleteFunc(slices.Clone(c.Providers), func(p Provider) bool { return p.Type.Value == "oauth2" })
+	if len(g.Providers) == 0 && !g.Guests && len(unnamed) > 1 {
+		c.warn(g.Pos, "grant %s names no providers, so a group or user of any of the %d counts alike; name those that you mean", quoted(g.Name.Value), len(unnamed))
 	}
 }
 

@@ -59,6 +59,8 @@ func (c *checker) providers() {
 			c.saml(p, path)
 		case "oidc":
 			c.oidc(p, path)
+		case "oauth2":
+			c.oauth2(p, path)
 		}
 	}
 }
@@ -69,23 +71,23 @@ func (c *checker) belonging(p *Provider, path string, section reflect.Type) {
 		at := under(path, f.key)
 		switch kind := p.Type.Value; {
 		case f.unbuilt():
-		case c.set(at) && f.only != "" && f.only != kind:
-			c.fault(at, "this key is for providers of type %s; this one is %s%s", f.only, kind, instead(f, section))
+		case c.set(at) && !f.isFor(kind):
+			c.fault(at, "this key is for providers of type %s; this one is %s%s", f.types(), kind, instead(f, kind, section))
 		case c.set(at) && shapeOf(f.typ) == isSection:
 			c.belonging(p, at, f.typ)
-		case !c.set(at) && f.required == kind:
+		case !c.set(at) && f.neededBy(kind):
 			c.faults.Add(p.Pos, "%s is missing: a provider of type %s needs it. %s", shown(at), kind, f.doc)
 		}
 	}
 }
 
 // instead names the sibling that the other type has: claim for attribute.
-func instead(f field, section reflect.Type) string {
+func instead(f field, kind string, section reflect.Type) string {
 	if section != reflect.TypeFor[From]() {
 		return ""
 	}
 	for _, other := range fieldsOf(section) {
-		if other.key != f.key {
+		if other.key != f.key && other.isFor(kind) {
 			return "; use " + other.key
 		}
 	}

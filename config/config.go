@@ -125,13 +125,13 @@ type Egress struct {
 type Provider struct {
 	Pos   Pos    `yaml:"-"`
 	Name  Text   `yaml:"name" required:"true" doc:"Lower-case letters, digits and '-'; part of URLs and of SourceIdentity."`
-	Type  Text   `yaml:"type" required:"true" enum:"saml,oidc" planned:"oauth2,ldap,directory" doc:"The protocol; it decides which of the other keys may be set."`
+	Type  Text   `yaml:"type" required:"true" enum:"saml,oidc,oauth2" planned:"ldap,directory" doc:"The protocol; it decides which of the other keys may be set."`
 	Label string `yaml:"label" doc:"What the sign-in page calls it. Default: the name."`
 	// Domains lead people who type their e-mail address to this provider.
 	Domains []Text `yaml:"domains" doc:"E-mail domains of the people there, in lower case: the sign-in page finds the provider by an address. They decide nothing else."`
 
-	Groups   From `yaml:"groups" doc:"What holds the groups."`
-	Username From `yaml:"username" doc:"What holds the user name. Default: the NameID, or the claim sub."`
+	Groups   From `yaml:"groups" for:"saml,oidc" doc:"What holds the groups."`
+	Username From `yaml:"username" doc:"What holds the user name. Default: the NameID; the claim sub; the login at GitHub, the id at Facebook."`
 	Subject  From `yaml:"subject" for:"saml" doc:"What holds the stable subject. Default: the NameID."`
 
 	ClockSkew    time.Duration `yaml:"clock_skew" default:"60s" doc:"How far the provider's clock may be off."`
@@ -156,8 +156,8 @@ type Provider struct {
 
 	// OpenID Connect
 	Issuer        Text          `yaml:"issuer" required:"oidc" for:"oidc" doc:"The issuer, exactly as in its tokens."`
-	ClientID      Text          `yaml:"client_id" required:"oidc" for:"oidc" doc:"Our client id there."`
-	ClientSecret  secret.String `yaml:"client_secret" for:"oidc" doc:"Our client secret; none is a public client with PKCE."`
+	ClientID      Text          `yaml:"client_id" required:"oidc,oauth2" for:"oidc,oauth2" doc:"Our client id there."`
+	ClientSecret  secret.String `yaml:"client_secret" required:"oauth2" for:"oidc,oauth2" doc:"Our client secret; at OpenID Connect none is a public client with PKCE."`
 	Scopes        []string      `yaml:"scopes" for:"oidc" doc:"Further scopes beside openid, profile and email."`
 	Algorithms    []Text        `yaml:"algorithms" enum:"RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512,EdDSA" default:"RS256,ES256" for:"oidc" doc:"Signature algorithms of ID tokens."`
 	Audiences     []string      `yaml:"audiences" for:"oidc" doc:"Further audiences accepted in token exchange."`
@@ -165,12 +165,17 @@ type Provider struct {
 	JWKSFile      Text          `yaml:"jwks_file" path:"true" for:"oidc" doc:"Keys as a file, for a provider whose address cannot be reached."`
 	JWKSMaxAge    time.Duration `yaml:"jwks_max_age" default:"10m" for:"oidc" doc:"Longest use of fetched keys."`
 	OneTimeTokens bool          `yaml:"one_time_tokens" for:"oidc" doc:"Accept each token once only in token exchange."`
+
+	// OAuth 2.0, where there is nothing but an API to ask
+	Preset        Text   `yaml:"preset" required:"oauth2" for:"oauth2" enum:"github,facebook" doc:"Whose API it is."`
+	Organizations []Text `yaml:"organizations" for:"oauth2" doc:"GitHub: the organizations whose members may sign in, each NAME or NAME=ID. They and their teams, as NAME/TEAM, are the groups."`
+	EnterpriseURL Text   `yaml:"enterprise_url" for:"oauth2" doc:"GitHub: the address of a GitHub Enterprise Server, or of a tenant of ghe.com. Default: https://github.com."`
 }
 
-// From names the attribute (SAML) or claim (OpenID Connect) that a value is read from.
+// From names the attribute (SAML) or claim (OpenID Connect, OAuth) that a value is read from.
 type From struct {
 	Attribute Text `yaml:"attribute" for:"saml" doc:"The Name of a SAML Attribute."`
-	Claim     Text `yaml:"claim" for:"oidc" doc:"The name of a claim."`
+	Claim     Text `yaml:"claim" for:"oidc,oauth2" doc:"The name of a claim."`
 }
 
 // Encryption is the key that decrypts encrypted assertions.

@@ -14,7 +14,7 @@ func (d *decoder) missing(v reflect.Value, fields []field, path string, here Pos
 			continue
 		}
 		switch {
-		case f.required == "true":
+		case f.always():
 			d.faults.Add(here, "%s is missing: %s", shown(at), f.doc)
 		case shapeOf(f.typ) == isSection:
 			d.missing(v.Field(f.index), fieldsOf(f.typ), at, here)

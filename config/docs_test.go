@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,7 +96,7 @@ func reference() string {
 			plain = append(plain, f)
 		}
 	}
-	table(&b, "Top level", "", plain)
+	table(&b, "Top level", "", "", plain)
 	for _, f := range sections {
 		section, name := f.typ, f.key
 		if shapeOf(section) == isList {
@@ -103,13 +104,14 @@ func reference() string {
 		}
 		title := "`" + name + "`"
 		if section != reflect.TypeFor[Provider]() {
-			table(&b, title, f.doc, flatten(section, ""))
+			table(&b, title, "", f.doc, flatten(section, ""))
 			continue
 		}
 		all := flatten(section, "")
-		table(&b, title, f.doc, only(all, ""))
-		table(&b, title+" of type saml", "", only(all, "saml"))
-		table(&b, title+" of type oidc", "", only(all, "oidc"))
+		table(&b, title, "", f.doc, common(all))
+		table(&b, title+" of type saml", "saml", "", only(all, "saml"))
+		table(&b, title+" of type oidc", "oidc", "", only(all, "oidc"))
+		table(&b, title+" of type oauth2", "oauth2", "", only(all, "oauth2"))
 	}
 	return b.String()
 }
@@ -124,11 +126,14 @@ func flatten(section reflect.Type, parent string) []field {
 		case !f.documented():
 		case shapeOf(f.typ) == isSection:
 			for _, inner := range flatten(f.typ, whole.key) {
-				if f.only != "" && inner.only != "" && inner.only != f.only {
-					continue
-				}
-				if inner.only == "" {
+				switch {
+				case len(inner.only) == 0:
 					inner.only = f.only
+				case len(f.only) > 0:
+					inner.only = slices.DeleteFunc(slices.Clone(inner.only), func(kind string) bool { return !f.isFor(kind) })
+					if len(inner.only) == 0 {
+						continue
+					}
 				}
 				if f.typ == reflect.TypeFor[From]() {
 					inner.doc = strings.TrimSuffix(inner.doc, ".") + ". " + f.doc
@@ -142,17 +147,23 @@ func flatten(section reflect.Type, parent string) []field {
 	return all
 }
 
+// common are the keys of every type of provider.
+func common(all []field) []field {
+	return slices.DeleteFunc(slices.Clone(all), func(f field) bool { return len(f.only) > 0 })
+}
+
+// only are the keys of one type of provider.
 func only(all []field, kind string) []field {
 	var some []field
 	for _, f := range all {
-		if f.only == kind {
+		if slices.Contains(f.only, kind) {
 			some = append(some, f)
 		}
 	}
 	return some
 }
 
-func table(b *strings.Builder, title, doc string, fields []field) {
+func table(b *strings.Builder, title, kind, doc string, fields []field) {
 	fmt.Fprintf(b, "\n### %s\n\n", title)
 	if doc != "" {
 		b.WriteString(doc + "\n\n")
@@ -160,7 +171,7 @@ func table(b *strings.Builder, title, doc string, fields []field) {
 	b.WriteString("| key | type | default | meaning |\n| --- | --- | --- | --- |\n")
 	for _, f := range fields {
 		key, meaning, fallback := "`"+f.key+"`", f.doc, f.defaultShown()
-		if f.required != "" {
+		if f.always() || kind != "" && f.neededBy(kind) {
 			key = "**" + key + "**"
 		}
 		if len(f.enum) > 0 {

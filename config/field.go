@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,10 +15,10 @@ type field struct {
 	key      string
 	typ      reflect.Type
 	doc      string
-	fallback string // default
-	required string // "", "true" or a type of provider
-	only     string // for: "" or a type of provider
-	later    string // what it is for, once that is built
+	fallback string   // default
+	required []string // "true", or types of provider
+	only     []string // for: types of provider; none is all of them
+	later    string   // what it is for, once that is built
 	enum     []string
 	planned  []string
 	path     bool
@@ -32,6 +33,18 @@ func (f field) unbuilt() bool { return f.later != "" }
 // built yet may be off.
 func (f field) documented() bool { return !f.unbuilt() || f.typ.Kind() == reflect.Bool }
 
+// always reports whether every section of its kind needs the key.
+func (f field) always() bool { return slices.Contains(f.required, "true") }
+
+// neededBy reports whether a provider of that type needs the key.
+func (f field) neededBy(kind string) bool { return slices.Contains(f.required, kind) }
+
+// isFor reports whether a provider of that type may have the key.
+func (f field) isFor(kind string) bool { return len(f.only) == 0 || slices.Contains(f.only, kind) }
+
+// types names the types of provider that the key is for.
+func (f field) types() string { return strings.Join(f.only, " and ") }
+
 // fieldsOf lists the keys of a section in the order of its struct.
 func fieldsOf(t reflect.Type) []field {
 	var list []field
@@ -43,8 +56,8 @@ func fieldsOf(t reflect.Type) []field {
 		}
 		list = append(list, field{
 			index: i, key: key, typ: f.Type,
-			doc: f.Tag.Get("doc"), fallback: f.Tag.Get("default"), required: f.Tag.Get("required"),
-			only: f.Tag.Get("for"), later: f.Tag.Get("later"),
+			doc: f.Tag.Get("doc"), fallback: f.Tag.Get("default"), required: words(f.Tag.Get("required")),
+			only: words(f.Tag.Get("for")), later: f.Tag.Get("later"),
 			enum: words(f.Tag.Get("enum")), planned: words(f.Tag.Get("planned")),
 			path: f.Tag.Get("path") == "true", json: f.Tag.Get("as") == "json",
 		})

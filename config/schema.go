@@ -61,12 +61,12 @@ func sectionSchema(t reflect.Type) *schema {
 			continue
 		}
 		s.Properties[f.key] = fieldSchema(f)
-		if f.required == "true" || (shapeOf(f.typ) == isSection && requires(f.typ)) {
+		if f.always() || (shapeOf(f.typ) == isSection && requires(f.typ)) {
 			s.Required = append(s.Required, f.key)
 		}
 	}
 	if t == reflect.TypeFor[Provider]() {
-		s.AllOf = []*schema{typeSchema(t, "saml"), typeSchema(t, "oidc")}
+		s.AllOf = []*schema{typeSchema(t, "saml"), typeSchema(t, "oidc"), typeSchema(t, "oauth2")}
 		s.AllOf[0].Then.AnyOf = []*schema{{Required: []string{"metadata_url"}}, {Required: []string{"metadata_file"}}}
 	}
 	return s
@@ -74,7 +74,7 @@ func sectionSchema(t reflect.Type) *schema {
 
 func requires(section reflect.Type) bool {
 	for _, f := range fieldsOf(section) {
-		if f.required == "true" {
+		if f.always() {
 			return true
 		}
 	}
@@ -87,14 +87,14 @@ func typeSchema(provider reflect.Type, kind string) *schema {
 	for _, f := range fieldsOf(provider) {
 		switch {
 		case !f.documented():
-		case f.only != "" && f.only != kind:
+		case !f.isFor(kind):
 			then.Properties[f.key] = &schema{Not: &schema{}}
-		case f.required == kind:
+		case f.neededBy(kind):
 			then.Required = append(then.Required, f.key)
 		case f.typ == reflect.TypeFor[From]():
 			then.Properties[f.key] = &schema{Properties: map[string]*schema{}}
 			for _, inner := range fieldsOf(f.typ) {
-				if inner.only != kind {
+				if !inner.isFor(kind) {
 					then.Properties[f.key].Properties[inner.key] = &schema{Not: &schema{}}
 				}
 			}
@@ -108,8 +108,8 @@ func typeSchema(provider reflect.Type, kind string) *schema {
 func fieldSchema(f field) *schema {
 	s := typeOf(f.typ, f)
 	s.Description = f.doc
-	if f.only != "" {
-		s.Description = "Providers of type " + f.only + ": " + f.doc
+	if len(f.only) > 0 {
+		s.Description = "Providers of type " + f.types() + ": " + f.doc
 	}
 	if f.unbuilt() {
 		s.Enum = []bool{false}
@@ -155,7 +155,7 @@ func typeOf(t reflect.Type, f field) *schema {
 		return &schema{Type: "string", Enum: f.enum}
 	case f.json:
 		return &schema{Type: []string{"string", "object"}}
-	case f.required != "":
+	case len(f.required) > 0:
 		return &schema{Type: scalars, MinLength: 1}
 	default:
 		return &schema{Type: scalars}

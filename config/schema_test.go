@@ -94,6 +94,10 @@ func TestTheSchemaRefusesWhatAnEditorCanSee(t *testing.T) {
 		"an oidc provider without client_id":     server + "providers: [{name: a, type: oidc, issuer: x}]\n",
 		"an oidc provider with an attribute":     server + "providers: [{name: a, type: oidc, issuer: x, client_id: y, username: {attribute: z}}]\n",
 		"an oidc provider with a SAML-only word": server + "providers: [{name: a, type: oidc, issuer: x, client_id: y, allow: [cbc]}]\n",
+		"an oauth2 provider without preset":      server + "providers: [{name: a, type: oauth2, client_id: y, client_secret: z}]\n",
+		"an oauth2 provider without a secret":    server + "providers: [{name: a, type: oauth2, preset: github, client_id: y}]\n",
+		"an oauth2 provider with an issuer":      server + "providers: [{name: a, type: oauth2, preset: github, client_id: y, client_secret: z, issuer: x}]\n",
+		"an oauth2 provider with groups":         server + "providers: [{name: a, type: oauth2, preset: github, client_id: y, client_secret: z, groups: {claim: x}}]\n",
 		"an unknown word of allow":               server + "providers: [{name: a, type: saml, metadata_file: x, allow: [sha1]}]\n",
 		"a secret that is a mapping":             server + "providers: [{name: a, type: oidc, issuer: x, client_id: y, client_secret: {env: X}}]\n",
 	} {

@@ -140,6 +140,8 @@ func (g *generation) addProvider(options Options, p config.Provider) error {
 		}
 		made.Redirector, made.Host = o, hostOf(p.Issuer.Value)
 		made.Verifier, made.OneTime, made.BackChannel = o, p.OneTimeTokens, o
+	case "oauth2":
+		return config.Faults{{Pos: p.Pos, Message: "providers of type oauth2 cannot sign anybody in yet"}}
 	default: // config has said so, and names the known ones
 		return nil
 	}
