@@ -24,6 +24,8 @@ const (
 type Origin struct {
 	RequestID string
 	Address   netip.Addr
+	// Agent is a word for the browser or program, "" where it did not say.
+	Agent string
 }
 
 // Caller is somebody who has signed in, as a service sees them: an identity and
@@ -40,4 +42,12 @@ type Caller struct {
 	// ProviderEnd is when the provider ends its own session, zero where it did not
 	// say: no credentials live longer.
 	ProviderEnd time.Time
+}
+
+// client is the address as text, "" where it is not known.
+func (o Origin) client() string {
+	if !o.Address.IsValid() {
+		return ""
+	}
+	return o.Address.String()
 }

@@ -106,7 +106,7 @@ func (b *Broker) answering(req SignInRequest) (Provider, error) {
 // open makes the session of a login and records it, with a reason where there is
 // something to say.
 func (b *Broker) open(ctx context.Context, origin Origin, login idp.Login, returnTo, reason string) (SignedIn, error) {
-	token, made, err := b.cfg.Sessions.Create(ctx, session.New{Login: login, Via: string(ViaBrowser)})
+	token, made, err := b.cfg.Sessions.Create(ctx, session.New{Login: login, Via: string(ViaBrowser), Address: origin.client(), Agent: origin.Agent})
 	if err != nil {
 		return SignedIn{}, storeFailed("make a session", err)
 	}

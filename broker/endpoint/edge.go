@@ -74,7 +74,7 @@ func Origin(r *http.Request) broker.Origin {
 // ServeHTTP implements http.Handler.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	begun := e.config.Now()
-	origin := broker.Origin{RequestID: rand.Text(), Address: clientAddress(r, e.config.TrustedProxies)}
+	origin := broker.Origin{RequestID: rand.Text(), Address: clientAddress(r, e.config.TrustedProxies), Agent: agent(r.UserAgent())}
 	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, origin))
 	record := &recorder{ResponseWriter: w, status: http.StatusOK}
 	w = record

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
+
+	"github.com/rolecall/rolecall/broker/iam"
 )
 
 // Live gives the live sessions, those used last first, and the live token
@@ -39,6 +42,41 @@ func (s *Sessions) Live(ctx context.Context, provider, subject string, limit int
 		families = append(families, f)
 	}
 	return sessions, families, nil
+}
+
+// Arrivals gives the newest sign-in of each person of the last 90 days, the newest
+// first; of one provider, or of one subject there, where they are named. What it
+// gives may have ended, and its ID is empty.
+func (s *Sessions) Arrivals(ctx context.Context, provider, subject string, limit int) ([]Session, error) {
+	rows, err := s.cfg.Store.Arrivals(ctx, provider, subject, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list who has signed in: %w", err)
+	}
+	var people []Session
+	for _, row := range rows {
+		if !s.cfg.Now().Before(row.Expires) {
+			continue
+		}
+		person, err := decode(row)
+		if err != nil {
+			return nil, err
+		}
+		person.Expires = time.Time{}
+		people = append(people, person)
+	}
+	return people, nil
+}
+
+// NameTaken reports whether ClaimName would say that a name is taken. It claims nothing.
+func (s *Sessions) NameTaken(ctx context.Context, provider, subject, username string) (bool, error) {
+	if !iam.ValidName(username) {
+		return false, nil
+	}
+	p, sub, err := s.cfg.Store.NameOwner(ctx, username)
+	if err != nil {
+		return false, fmt.Errorf("session name: %w", err)
+	}
+	return (p != "" || sub != "") && (p != provider || sub != subject), nil
 }
 
 // EndFamily ends a token family, as Tokens.EndFamily does.

@@ -74,3 +74,45 @@ func TestWhatHasEndedOrIsTooOldIsNotListed(t *testing.T) {
 		t.Errorf("old: %s", got)
 	}
 }
+
+func TestWhoHasSignedInIsKnownAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	login := aliceLogin()
+	_, made, err := w.Create(t.Context(), session.New{Login: login, Via: "browser", Address: "192.0.2.1", Agent: "Firefox on Linux"})
+	must(t, err)
+	if got, err := w.ByID(t.Context(), made.ID); err != nil || got.Address != "192.0.2.1" || got.Agent != "Firefox on Linux" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	must(t, w.EndAll(t.Context(), made.Identity.Provider, made.Identity.Subject))
+	w.pass(89 * 24 * time.Hour)
+	people, err := w.Arrivals(t.Context(), "", "", 10)
+	must(t, err)
+	if len(people) != 1 || people[0].ID != "" || people[0].Address != "192.0.2.1" || people[0].Identity.Username != made.Identity.Username || len(people[0].Identity.Groups) != len(made.Identity.Groups) {
+		t.Errorf("got %+v", people)
+	}
+	w.pass(2 * 24 * time.Hour)
+	if people, err := w.Arrivals(t.Context(), "", "", 10); err != nil || len(people) != 0 {
+		t.Errorf("after 90 days: %+v, %v", people, err)
+	}
+}
+
+func TestAskingWhetherANameIsTakenClaimsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	taken := func(subject, name string) bool {
+		t.Helper()
+		got, err := w.NameTaken(t.Context(), "corp", subject, name)
+		must(t, err)
+		return got
+	}
+	if taken("2", "alice") {
+		t.Error("nobody has it")
+	}
+	if claimed, err := w.ClaimName(t.Context(), "corp", "1", "alice"); err != nil || claimed {
+		t.Fatalf("asking claimed it: %t, %v", claimed, err)
+	}
+	if taken("1", "alice") || !taken("2", "alice") || taken("2", "not a valid name!") {
+		t.Error("the owner has it taken, or another one not")
+	}
+}

@@ -47,6 +47,9 @@ func NewSessions(config Config) *Sessions {
 type New struct {
 	Login idp.Login
 	Via   string
+	// Address and Agent are where it was made: the client's address, and a word for
+	// the browser ("Firefox on Linux"); "" is not known.
+	Address, Agent string
 }
 
 // Session is one browser session of one person.
@@ -57,6 +60,8 @@ type Session struct {
 	// Upstream is what a logout at the provider needs. Its IDToken is not kept.
 	Upstream idp.Upstream
 	Via      string
+	// Address and Agent are as of New.
+	Address, Agent string
 	// Since is the sign-in, Expires the end at the latest: Max after it, or NotAfter.
 	Since, Expires time.Time
 	// NotAfter is when the provider ends its own session; zero where it did not say.
@@ -70,6 +75,8 @@ type sessionData struct {
 	Identity idp.Identity `json:"identity"`
 	Upstream upstream     `json:"upstream"`
 	Via      string       `json:"via"`
+	Address  string       `json:"address,omitempty"`
+	Agent    string       `json:"agent,omitempty"`
 	Since    time.Time    `json:"since"`
 	NotAfter time.Time    `json:"not_after,omitzero"`
 }
@@ -101,7 +108,7 @@ func (up upstream) full() idp.Upstream {
 func (s *Sessions) Create(ctx context.Context, n New) (token string, made Session, err error) {
 	now, up := s.cfg.Now(), n.Login.Upstream
 	made = Session{
-		ID: newID(), Identity: n.Login.Identity, Upstream: up, Via: n.Via,
+		ID: newID(), Identity: n.Login.Identity, Upstream: up, Via: n.Via, Address: n.Address, Agent: n.Agent,
 		Since: now, Expires: earlier(now.Add(s.cfg.Max), n.Login.NotAfter), NotAfter: n.Login.NotAfter, LastSeen: now,
 	}
 	if !made.Expires.After(now) {
@@ -109,7 +116,7 @@ func (s *Sessions) Create(ctx context.Context, n New) (token string, made Sessio
 	}
 	data, err := json.Marshal(sessionData{
 		Identity: made.Identity, Via: made.Via, Since: made.Since, NotAfter: made.NotAfter,
-		Upstream: kept(up),
+		Upstream: kept(up), Address: made.Address, Agent: made.Agent,
 	})
 	if err != nil {
 		return "", Session{}, fmt.Errorf("encode a session: %w", err)
@@ -202,7 +209,7 @@ func decode(row Row) (Session, error) {
 		return Session{}, fmt.Errorf("session %s: the store's data cannot be read: %w", row.ID, err)
 	}
 	return Session{
-		ID: row.ID, Identity: data.Identity, Via: data.Via, Since: data.Since,
+		ID: row.ID, Identity: data.Identity, Via: data.Via, Address: data.Address, Agent: data.Agent, Since: data.Since,
 		Expires: row.Expires, NotAfter: data.NotAfter, LastSeen: row.Seen,
 		Upstream: data.Upstream.full(),
 	}, nil

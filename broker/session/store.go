@@ -104,6 +104,9 @@ type PeopleStore interface {
 	HasConsent(ctx context.Context, session, client string) (bool, error)
 }
 
+// ArrivalsKept is for how long a person's newest sign-in is remembered.
+const ArrivalsKept = 90 * 24 * time.Hour
+
 // ListStore finds what is live, for those who want to end it. With provider ""
 // the answer is about everybody. Of sessions those used last come first, of
 // families those that live longest; at most limit of each. Age and idleness are
@@ -112,4 +115,9 @@ type ListStore interface {
 	SessionsOf(ctx context.Context, provider, subject string, limit int) ([]Row, error)
 	// FamiliesOf leaves out families that have been ended.
 	FamiliesOf(ctx context.Context, provider, subject string, limit int) ([]Row, error)
+	// Arrivals gives the newest sign-in of each person, the newest first, as
+	// PutSession was given it, ended or not, for ArrivalsKept after it.
+	Arrivals(ctx context.Context, provider, subject string, limit int) ([]Row, error)
+	// NameOwner is who has a name by ClaimName; "" is nobody. It claims nothing.
+	NameOwner(ctx context.Context, name string) (provider, subject string, err error)
 }

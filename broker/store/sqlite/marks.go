@@ -99,6 +99,17 @@ func (s *Store) FamiliesOf(ctx context.Context, provider, subject string, limit 
 	return s.rowsOf(ctx, readFamiliesOf, provider, subject, limit)
 }
 
+// Arrivals implements session.ListStore.
+func (s *Store) Arrivals(ctx context.Context, provider, subject string, limit int) ([]session.Row, error) {
+	return s.rowsOf(ctx, readArrivals, provider, subject, limit)
+}
+
+// NameOwner implements session.ListStore.
+func (s *Store) NameOwner(ctx context.Context, name string) (provider, subject string, err error) {
+	_, err = s.one(ctx, readName, []any{name}, &provider, &subject)
+	return provider, subject, err
+}
+
 func (s *Store) rowsOf(ctx context.Context, which int, provider, subject string, limit int) (found []session.Row, err error) {
 	err = s.list(ctx, which, []any{provider, subject, limit}, func(rows *sql.Rows) error {
 		var row session.Row

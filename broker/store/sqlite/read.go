@@ -24,6 +24,7 @@ const (
 	readDeviceByCode
 	readRevocations
 	readSubjectsNamed
+	readArrivals
 	numReads
 )
 
@@ -47,6 +48,8 @@ func readTexts() [numReads]string {
 		readSubjectsNamed: `SELECT provider, subject FROM names WHERE name = ?1
 			UNION SELECT provider, subject FROM sessions WHERE ` + usernameIs + `
 			UNION SELECT provider, subject FROM families WHERE ended = 0 AND ` + usernameIs + " ORDER BY 1, 2",
+		readArrivals: `SELECT '', '', provider, subject, keep, at, data FROM arrivals
+			WHERE (?1 = '' OR provider = ?1 AND (?2 = '' OR subject = ?2)) ORDER BY at DESC, provider, subject LIMIT ?3`,
 		readMarks:  "SELECT account, label, colour, favourite FROM marks WHERE provider = ? AND subject = ?",
 		readRecent: "SELECT role, used FROM recent_roles WHERE provider = ? AND subject = ? ORDER BY used DESC, role",
 		readSessionsOf: `SELECT id, '', provider, subject, expires, seen, data FROM sessions

@@ -24,8 +24,10 @@ func markTests() map[string]func(*testing.T, Fresh) {
 
 func listTests() map[string]func(*testing.T, Fresh) {
 	return map[string]func(*testing.T, Fresh){
-		"live sessions are listed by person or all":      listSessions,
-		"families are listed until they have been ended": listFamilies,
+		"live sessions are listed by person or all":          listSessions,
+		"families are listed until they have been ended":     listFamilies,
+		"the newest sign-in of each person outlives its end": listArrivals,
+		"the owner of a name is told without claiming it":    nameOwner,
 	}
 }
 
@@ -115,6 +117,56 @@ func listSessions(t *testing.T, fresh Fresh) {
 		if diff := godiff.Diff(c.want, got); diff != "" {
 			t.Errorf("%s=%s, %d (-want +got):\n%s", c.provider, c.subject, c.limit, diff)
 		}
+	}
+}
+
+func listArrivals(t *testing.T, fresh Fresh) {
+	s := one(t, fresh)
+	first, second, bob := sessionRow("s1"), sessionRow("s2"), sessionRow("s3")
+	second.Seen = now.Add(time.Minute)
+	bob.Subject, bob.Seen = "bob", now.Add(time.Second)
+	late := sessionRow("s4") // kept later than a newer one was
+	late.Seen = now.Add(-time.Minute)
+	for i, row := range []session.Row{first, second, bob, late} {
+		must(t, s.PutSession(t.Context(), key(fmt.Sprint(i)), row))
+	}
+	must(t, s.EndSubject(t.Context(), "corp", "alice"))
+	as := func(r session.Row) session.Row {
+		return session.Row{Provider: r.Provider, Subject: r.Subject, Expires: r.Seen.Add(session.ArrivalsKept), Seen: r.Seen, Data: r.Data}
+	}
+	for _, c := range []struct {
+		provider, subject string
+		limit             int
+		want              []session.Row
+	}{
+		{"", "", 10, []session.Row{as(second), as(bob)}},
+		{"", "", 1, []session.Row{as(second)}},
+		{"corp", "", 10, []session.Row{as(second), as(bob)}},
+		{"corp", "bob", 10, []session.Row{as(bob)}},
+		{"google", "bob", 10, nil},
+	} {
+		got, err := s.Arrivals(t.Context(), c.provider, c.subject, c.limit)
+		must(t, err)
+		if diff := godiff.Diff(c.want, got); diff != "" {
+			t.Errorf("%s=%s, %d (-want +got):\n%s", c.provider, c.subject, c.limit, diff)
+		}
+	}
+	must(t, s.Sweep(t.Context(), bob.Seen.Add(session.ArrivalsKept)))
+	if got, err := s.Arrivals(t.Context(), "", "", 10); err != nil || len(got) != 1 || got[0].Subject != "alice" {
+		t.Errorf("after their time: %+v, %v", got, err)
+	}
+}
+
+func nameOwner(t *testing.T, fresh Fresh) {
+	s := one(t, fresh)
+	if provider, subject, err := s.NameOwner(t.Context(), "alice"); err != nil || provider != "" || subject != "" {
+		t.Errorf("nobody's: %s=%s, %v", provider, subject, err)
+	}
+	if mine, err := s.ClaimName(t.Context(), "alice", "corp", "1"); err != nil || !mine {
+		t.Fatalf("asking claimed it: %t, %v", mine, err)
+	}
+	if provider, subject, err := s.NameOwner(t.Context(), "alice"); err != nil || provider != "corp" || subject != "1" {
+		t.Errorf("%s=%s, %v", provider, subject, err)
 	}
 }
 
