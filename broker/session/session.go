@@ -18,6 +18,8 @@ const (
 	accessLife  = 10 * time.Minute
 	// touchEvery bounds how often a session in use is written.
 	touchEvery = time.Minute
+	// arrivalsKept is for how long a person's newest sign-in is remembered.
+	arrivalsKept = 90 * 24 * time.Hour
 )
 
 // Config is what Sessions are made of. Store and Now are required.
@@ -124,7 +126,7 @@ func (s *Sessions) Create(ctx context.Context, n New) (token string, made Sessio
 	token = NewHandle()
 	err = s.cfg.Store.PutSession(ctx, hash(token), Row{
 		ID: made.ID, Provider: made.Identity.Provider, Subject: made.Identity.Subject,
-		Expires: made.Expires, Seen: now, Data: data, NameID: up.NameID, SessionIndex: up.SessionIndex,
+		Expires: made.Expires, Keep: now.Add(arrivalsKept), Seen: now, Data: data, NameID: up.NameID, SessionIndex: up.SessionIndex,
 	})
 	if err != nil {
 		return "", Session{}, fmt.Errorf("keep a session: %w", err)

@@ -15,7 +15,8 @@ type Row struct {
 	Provider string
 	Subject  string
 	Expires  time.Time
-	// Keep is, of a code, until when its use must be remembered; at least Expires.
+	// Keep is, of a code, until when its use must be remembered; at least Expires. Of
+	// a session it is until when Arrivals gives it; zero is not at all.
 	Keep time.Time
 	// Seen is, of a session, its last request.
 	Seen time.Time
@@ -104,9 +105,6 @@ type PeopleStore interface {
 	HasConsent(ctx context.Context, session, client string) (bool, error)
 }
 
-// ArrivalsKept is for how long a person's newest sign-in is remembered.
-const ArrivalsKept = 90 * 24 * time.Hour
-
 // ListStore finds what is live, for those who want to end it. With provider ""
 // the answer is about everybody. Of sessions those used last come first, of
 // families those that live longest; at most limit of each. Age and idleness are
@@ -116,7 +114,7 @@ type ListStore interface {
 	// FamiliesOf leaves out families that have been ended.
 	FamiliesOf(ctx context.Context, provider, subject string, limit int) ([]Row, error)
 	// Arrivals gives the newest sign-in of each person, the newest first, as
-	// PutSession was given it, ended or not, for ArrivalsKept after it.
+	// PutSession was given it, ended or not, until its Keep, which is Expires here.
 	Arrivals(ctx context.Context, provider, subject string, limit int) ([]Row, error)
 	// NameOwner is who has a name by ClaimName; "" is nobody. It claims nothing.
 	NameOwner(ctx context.Context, name string) (provider, subject string, err error)

@@ -14,12 +14,12 @@ func (s *Store) PutSession(ctx context.Context, token session.Hash, row session.
 	return do(ctx, s, func(tx *tx) error {
 		err := tx.exec("INSERT INTO sessions (id, token, provider, subject, expires, seen, data, name_id, session_index) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			row.ID, token[:], row.Provider, row.Subject, micros(row.Expires), micros(row.Seen), blob(row.Data), row.NameID, row.SessionIndex)
-		if err != nil {
+		if err != nil || row.Keep.IsZero() {
 			return err
 		}
 		return tx.exec(`INSERT INTO arrivals (provider, subject, at, keep, data) VALUES (?1, ?2, ?3, ?4, ?5)
 			ON CONFLICT (provider, subject) DO UPDATE SET at = ?3, keep = ?4, data = ?5 WHERE at <= ?3`,
-			row.Provider, row.Subject, micros(row.Seen), micros(row.Seen.Add(session.ArrivalsKept)), blob(row.Data))
+			row.Provider, row.Subject, micros(row.Seen), micros(row.Keep), blob(row.Data))
 	})
 }
 

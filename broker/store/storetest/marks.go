@@ -125,14 +125,17 @@ func listArrivals(t *testing.T, fresh Fresh) {
 	first, second, bob := sessionRow("s1"), sessionRow("s2"), sessionRow("s3")
 	second.Seen = now.Add(time.Minute)
 	bob.Subject, bob.Seen = "bob", now.Add(time.Second)
-	late := sessionRow("s4") // kept later than a newer one was
+	late := sessionRow("s4") // put after a newer one
 	late.Seen = now.Add(-time.Minute)
+	const kept = 30 * 24 * time.Hour
+	must(t, s.PutSession(t.Context(), key("other"), session.Row{ID: "s0", Provider: "google", Subject: "carol", Expires: now.Add(time.Hour), Seen: now})) // not kept
 	for i, row := range []session.Row{first, second, bob, late} {
+		row.Keep = row.Seen.Add(kept)
 		must(t, s.PutSession(t.Context(), key(fmt.Sprint(i)), row))
 	}
 	must(t, s.EndSubject(t.Context(), "corp", "alice"))
 	as := func(r session.Row) session.Row {
-		return session.Row{Provider: r.Provider, Subject: r.Subject, Expires: r.Seen.Add(session.ArrivalsKept), Seen: r.Seen, Data: r.Data}
+		return session.Row{Provider: r.Provider, Subject: r.Subject, Expires: r.Seen.Add(kept), Seen: r.Seen, Data: r.Data}
 	}
 	for _, c := range []struct {
 		provider, subject string
@@ -151,7 +154,7 @@ func listArrivals(t *testing.T, fresh Fresh) {
 			t.Errorf("%s=%s, %d (-want +got):\n%s", c.provider, c.subject, c.limit, diff)
 		}
 	}
-	must(t, s.Sweep(t.Context(), bob.Seen.Add(session.ArrivalsKept)))
+	must(t, s.Sweep(t.Context(), bob.Seen.Add(kept)))
 	if got, err := s.Arrivals(t.Context(), "", "", 10); err != nil || len(got) != 1 || got[0].Subject != "alice" {
 		t.Errorf("after their time: %+v, %v", got, err)
 	}
