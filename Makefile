@@ -6,14 +6,14 @@ STATIC   := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VULN     := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 PACKAGES := ./...
 
-.PHONY: all build test deps lint vuln unit bench fuzz update clean
+.PHONY: all build test deps lint cross vuln unit bench fuzz update clean
 
 all: build
 
 build: ## both binaries, into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/ ./cmd/rolecalld ./cmd/rolecall
 
-test: deps lint unit vuln ## everything
+test: deps lint cross unit vuln ## everything
 
 deps: ## what the tests need: a browser and Node.js (installed where this is Debian and root)
 	@./.ci/deps
@@ -22,6 +22,10 @@ lint: ## gofmt, vet, staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet $(PACKAGES)
 	$(GO) run $(STATIC) $(PACKAGES)
+
+cross: ## the command line builds wherever people work, without cgo
+	@for to in linux/arm64 darwin/arm64 windows/amd64; do echo "build cmd/rolecall for $$to"; \
+		CGO_ENABLED=0 GOOS=$${to%/*} GOARCH=$${to#*/} $(GO) build -o /dev/null ./cmd/rolecall || exit 1; done
 
 unit: ## all tests under the race detector, fuzz seeds among them
 	$(GO) test -race -timeout 12m $(PACKAGES)

@@ -8,20 +8,11 @@ package iam
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 )
 
 // Partitions lists the AWS partitions whose ARNs are accepted.
 var partitions = map[string]bool{"aws": true, "aws-us-gov": true, "aws-cn": true}
-
-var (
-	accountID = regexp.MustCompile(`^[0-9]{12}$`)
-	// IAM takes every printable character in a path. Only those of names are taken
-	// here: the others mean something to policies, shells, URLs or lists of ARNs.
-	rolePath = regexp.MustCompile(`^/([A-Za-z0-9_+=,.@-]+/)*$`)
-	roleName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,64}$`)
-)
 
 // ErrBadARN marks text that is not the ARN of an IAM role.
 var ErrBadARN = errors.New("not the ARN of an IAM role")
@@ -48,7 +39,7 @@ func ParseRoleARN(s string) (RoleARN, error) {
 	if !partitions[parts[1]] {
 		return bad("the partition is none of aws, aws-us-gov, aws-cn")
 	}
-	if !accountID.MatchString(parts[4]) {
+	if !ValidAccountID(parts[4]) {
 		return bad("the account is not 12 digits")
 	}
 	full, ok := strings.CutPrefix(parts[5], "role/")
@@ -57,13 +48,31 @@ func ParseRoleARN(s string) (RoleARN, error) {
 	}
 	cut := strings.LastIndexByte(full, '/')
 	path, name := "/"+full[:cut+1], full[cut+1:]
-	if !rolePath.MatchString(path) || len(path) > 512 || strings.Contains(path, "/./") || strings.Contains(path, "/../") {
+	if !validPath(path) {
 		return bad("a path is at most 512 characters, its parts A-Z a-z 0-9 _+=,.@- and neither empty nor dots")
 	}
-	if !roleName.MatchString(name) {
+	if name == "" || len(name) > maxName || !allNameBytes(name) {
 		return bad("a role's name is 1 to 64 characters of A-Z a-z 0-9 _+=,.@-")
 	}
 	return RoleARN{Partition: parts[1], Account: parts[4], Path: path, Name: name}, nil
+}
+
+// validPath judges "/" or "/a/b/". IAM takes every printable character in a path.
+// Only those of names are taken here: the others mean something to policies,
+// shells, URLs or lists of ARNs.
+func validPath(path string) bool {
+	if path == "/" {
+		return true
+	}
+	if len(path) > 512 {
+		return false
+	}
+	for part := range strings.SplitSeq(path[1:len(path)-1], "/") {
+		if part == "" || part == "." || part == ".." || !allNameBytes(part) {
+			return false
+		}
+	}
+	return true
 }
 
 // clip bounds a text that an error repeats.
@@ -101,4 +110,6 @@ func (r RoleARN) AssumedRole(sessionName string) string {
 }
 
 // ValidAccountID reports whether s is twelve digits.
-func ValidAccountID(s string) bool { return accountID.MatchString(s) }
+func ValidAccountID(s string) bool {
+	return len(s) == 12 && strings.Trim(s, "0123456789") == ""
+}

@@ -5,9 +5,9 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
@@ -23,20 +23,15 @@ const (
 	maxName            = 64
 )
 
-var (
-	derived  = regexp.MustCompile(`(?i)-[a-z2-7]{12}$`)
-	notName  = regexp.MustCompile(`[^A-Za-z0-9_+=,.@-]+`)
-	tagShape = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
-)
-
 // ErrBadTag marks a session tag that STS would refuse.
 var ErrBadTag = errors.New("not a session tag that STS accepts")
 
 // ValidName reports whether s can be a RoleSessionName or a SourceIdentity as it is.
 func ValidName(s string) bool {
-	if len(s) < 2 || len(s) > maxName {
-		return false
-	}
+	return len(s) >= 2 && len(s) <= maxName && allNameBytes(s)
+}
+
+func allNameBytes(s string) bool {
 	for i := range len(s) {
 		if !nameByte(s[i]) {
 			return false
@@ -63,7 +58,7 @@ func FitName(want, provider, subject string, limit int, taken bool) string {
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d:%s%s", len(provider), provider, subject))
 	tail := "-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:12])
-	head := notName.ReplaceAllString(norm.NFC.String(want[:min(len(want), 4*maxName)]), "-")
+	head := dashed(norm.NFC.String(want[:min(len(want), 4*maxName)]))
 	head = strings.Trim(head[:min(len(head), limit-len(tail))], "-")
 	if head == "" {
 		head = "x"
@@ -71,10 +66,25 @@ func FitName(want, provider, subject string, limit int, taken bool) string {
 	return head + tail
 }
 
+// dashed puts one "-" for each run of what a name cannot hold.
+func dashed(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		switch {
+		case nameByte(s[i]):
+			b.WriteByte(s[i])
+		case i == 0 || nameByte(s[i-1]):
+			b.WriteByte('-')
+		}
+	}
+	return b.String()
+}
+
 // looksDerived reports whether a name ends like one that FitName makes.
 func looksDerived(name string) bool {
 	const tail = 13
-	return len(name) >= tail && name[len(name)-tail] == '-' && derived.MatchString(name[len(name)-tail:])
+	return len(name) >= tail && name[len(name)-tail] == '-' &&
+		strings.Trim(strings.ToLower(name[len(name)-tail+1:]), "abcdefghijklmnopqrstuvwxyz234567") == ""
 }
 
 // CheckTag refuses a session tag that STS would refuse.
@@ -84,12 +94,22 @@ func CheckTag(key, value string) error {
 		return fmt.Errorf("%w: key %q: a key has 1 to 128 characters", ErrBadTag, clip(key))
 	case strings.HasPrefix(strings.ToLower(key), "aws:"):
 		return fmt.Errorf("%w: key %q: the prefix aws: is AWS's own", ErrBadTag, key)
-	case !tagShape.MatchString(key):
+	case !tagText(key):
 		return fmt.Errorf("%w: key %q: letters, digits, space and _.:/=+-@ only", ErrBadTag, key)
 	case utf8.RuneCountInString(value) > 256:
 		return fmt.Errorf("%w: %q: a value has at most 256 characters", ErrBadTag, key)
-	case !tagShape.MatchString(value):
+	case !tagText(value):
 		return fmt.Errorf("%w: %q: the value has a character other than letters, digits, space and _.:/=+-@", ErrBadTag, key)
 	}
 	return nil
+}
+
+// tagText reports whether s holds only what STS takes in a tag: [\p{L}\p{Z}\p{N}_.:/=+\-@].
+func tagText(s string) bool {
+	for _, r := range s {
+		if !unicode.In(r, unicode.L, unicode.Z, unicode.N) && !strings.ContainsRune("_.:/=+-@", r) {
+			return false
+		}
+	}
+	return true
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -208,7 +207,7 @@ func (e *examination) profiles(ctx context.Context) {
 		return
 	}
 	if e.programs(path, commands) {
-		e.upToDate(path, file, commands, roles)
+		e.upToDate(path, commands, roles)
 	}
 }
 
@@ -236,24 +235,64 @@ func firstWord(command string) string {
 	return word
 }
 
-func (e *examination) upToDate(path string, file *awsconfig.File, commands map[string]string, roles []client.Role) {
-	c := configuring{tool: e.tool, settings: e.settings}
-	want, _, err := c.wanted(roles)
-	if err != nil {
-		e.warn("AWS profiles", "", "%v", err)
-		return
+// upToDate judges each profile by the role in its command, whatever it is called:
+// configure may have been told a prefix or a duration.
+func (e *examination) upToDate(path string, commands map[string]string, roles []client.Role) {
+	var gone, old []string
+	for name, command := range commands {
+		want, err := e.wantedCommand(command, roles)
+		switch {
+		case err != nil:
+			e.warn("AWS profiles", "", "%v", err)
+			return
+		case want == "":
+			gone = append(gone, name)
+		case want != command:
+			old = append(old, name)
+		}
 	}
-	known := slices.DeleteFunc(want, func(w awsconfig.Profile) bool { return commands[w.Name] == "" })
-	plan := file.Plan(known, awsconfig.Options{Owner: e.settings.Profile, Prune: true})
-	if gone := len(commands) - len(known); gone > 0 {
-		e.warn("AWS profiles", "rolecall configure --prune", "%d of %d in %s are for no role of yours (or written with --prefix)", gone, len(commands), path)
-		return
+	if len(gone) > 0 {
+		e.warn("AWS profiles", "rolecall configure --prune, or remove the sections", "for no role of yours, in %s: %s", path, someOf(gone))
 	}
-	if !bytes.Equal(plan.Before, plan.After) {
-		e.warn("AWS profiles", "rolecall configure", "%d in %s are out of date", len(plan.Updated), path)
-		return
+	if len(old) > 0 {
+		e.warn("AWS profiles", "rolecall configure, with the --prefix and --duration that you gave it then", "out of date in %s: %s", path, someOf(old))
 	}
-	e.ok("AWS profiles", "%d in %s", len(commands), path)
+	if len(gone)+len(old) == 0 {
+		e.ok("AWS profiles", "%d in %s", len(commands), path)
+	}
+}
+
+// wantedCommand is what configure would write for the role and duration of a
+// command; "" where the role is none of theirs.
+func (e *examination) wantedCommand(command string, roles []client.Role) (string, error) {
+	role, duration := flagOf(command, "--role"), flagOf(command, "--duration")
+	at := slices.IndexFunc(roles, func(r client.Role) bool { return role == roleName(r) || role == r.RoleARN })
+	if at < 0 {
+		return "", nil
+	}
+	c := configuring{tool: e.tool, settings: e.settings, duration: duration}
+	want, _, err := c.wanted(roles[at : at+1])
+	if err != nil || len(want) == 0 {
+		return "", err
+	}
+	return want[0].Command, nil
+}
+
+// flagOf reads a flag that configure wrote last in a command; such a value is never quoted.
+func flagOf(command, flag string) string {
+	_, rest, _ := strings.Cut(command, " "+flag+" ")
+	value, _, _ := strings.Cut(rest, " ")
+	return value
+}
+
+// someOf names a few of many.
+func someOf(names []string) string {
+	const most = 5
+	slices.Sort(names)
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 func (e *examination) print(asJSON bool) error {

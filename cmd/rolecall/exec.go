@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall/rolecall/broker/iam"
-	"github.com/rolecall/rolecall/cmd/rolecall/internal/awsconfig"
 	"github.com/rolecall/rolecall/cmd/rolecall/internal/container"
 	"github.com/rolecall/rolecall/cmd/rolecall/internal/settings"
 )
@@ -97,7 +95,7 @@ func (x *executing) served(ctx context.Context, s settings.Settings, program str
 		return err
 	}
 	defer stop()
-	view, remove, err := x.unshadowed(s)
+	view, remove, err := x.unshadowed(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -139,41 +137,6 @@ func staticEnvironment(d iam.ProcessDocument) []string {
 		env = append(env, v[0]+"="+v[1])
 	}
 	return env
-}
-
-// unshadowed gives variables that hide the credentials of the default profile from
-// the command: SDKs would take those before ours. It sees copies of the user's
-// files without them; remove deletes the copies.
-func (x *executing) unshadowed(s settings.Settings) (env []string, remove func(), err error) {
-	remove = func() {}
-	for _, f := range []struct{ variable, name string }{{"AWS_CONFIG_FILE", "config"}, {"AWS_SHARED_CREDENTIALS_FILE", "credentials"}} {
-		path, err := awsFile(x.getenv, f.variable, f.name)
-		if err != nil {
-			continue // no home, no file
-		}
-		file, err := awsconfig.Load(path)
-		if err != nil {
-			fmt.Fprintf(x.stderr, "rolecall: %v\n", err)
-			continue
-		}
-		text, shadows := file.WithoutDefaultCredentials()
-		if !shadows {
-			continue
-		}
-		dir, err := os.MkdirTemp(s.Dir, "exec-*")
-		if err != nil {
-			return nil, remove, err
-		}
-		before := remove
-		remove = func() { before(); _ = os.RemoveAll(dir) }
-		if err := settings.WriteFile(filepath.Join(dir, f.name), text); err != nil {
-			remove()
-			return nil, func() {}, err
-		}
-		env = append(env, f.variable+"="+filepath.Join(dir, f.name))
-		fmt.Fprintf(x.stderr, "rolecall: the default profile in %s has credentials of its own; the command does not see them.\n", path)
-	}
-	return env, remove, nil
 }
 
 // child runs the command to its end and passes signals on.

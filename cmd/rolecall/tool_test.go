@@ -188,7 +188,7 @@ func TestHiddenDefaultCredentialsLeaveNoCopyBehind(t *testing.T) {
 	}
 	tool, _, stderr := newTool("AWS_CONFIG_FILE", config, "AWS_SHARED_CREDENTIALS_FILE", credentials)
 	x := executing{tool: tool}
-	env, remove, err := x.unshadowed(settings.Settings{Dir: dir})
+	env, remove, err := x.unshadowed(t.Context(), settings.Settings{Dir: dir})
 	if err != nil || len(env) != 1 {
 		t.Fatalf("%v, %v", env, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -46,7 +47,7 @@ func (c Cache) Fill(ctx context.Context, key Key, order func(context.Context) (i
 	if err := os.MkdirAll(c.Settings.CacheDir(), 0o700); err != nil {
 		return iam.ProcessDocument{}, err
 	}
-	lock := flock.New(c.file(key) + ".lock")
+	lock := flock.New(c.lockFile(key))
 	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
 		return iam.ProcessDocument{}, fmt.Errorf("wait for another rolecall that asks for the same role: %w", err)
 	}
@@ -121,4 +122,11 @@ func (c Cache) each(do func(path string) error) error {
 
 func (c Cache) file(key Key) string {
 	return filepath.Join(c.Settings.CacheDir(), warm.Question(key).FileName(c.Settings.Profile))
+}
+
+// lockFile is one of 256: a file a role would stay behind for each that was ever
+// asked for, and a lock cannot be removed while somebody may wait for it.
+func (c Cache) lockFile(key Key) string {
+	name := strings.TrimPrefix(warm.Question(key).FileName(c.Settings.Profile), c.Settings.Profile+"~")
+	return filepath.Join(c.Settings.CacheDir(), c.Settings.Profile+"~"+name[:2]+".lock")
 }

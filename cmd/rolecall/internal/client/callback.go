@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// signInTime is how long a person may take in the browser, second factor included.
-const signInTime = 5 * time.Minute
+// signInTime is how long the listener is open. Whoever takes longer is signed in at
+// the broker by then, and a second login is quick.
+const signInTime = 2 * time.Minute
 
 // callback is the loopback redirect of a native app (RFC 8252 section 7.3): one
 // listener on a loopback address, one exact path, one answer.
@@ -93,7 +94,7 @@ func (c *callback) wait(ctx context.Context) (string, error) {
 		c.finish()
 		return got.code, got.err
 	case <-late.C:
-		return "", fmt.Errorf("nobody signed in within %s", signInTime)
+		return "", fmt.Errorf("nobody signed in within %.0f minutes; run rolecall login again (a sign-in that is done in the browser by then is used)", signInTime.Minutes())
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
