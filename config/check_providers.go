@@ -119,6 +119,7 @@ func (c *checker) oidc(p *Provider, path string) {
 	c.filled(under(path, "issuer"), p.Issuer)
 	c.filled(under(path, "client_id"), p.ClientID)
 	c.notEmpty(under(path, "algorithms"), len(p.Algorithms))
+	c.oidcClient(p, path)
 	if claim := p.Username.Claim; claim.Value == "preferred_username" {
 		c.warn(claim.Pos, "provider %s: people can change their preferred_username at many providers; a grant that lists users may then reach the wrong person. Use sub or email", quoted(p.Name.Value))
 	}

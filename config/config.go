@@ -166,6 +166,18 @@ type Provider struct {
 	JWKSMaxAge    time.Duration `yaml:"jwks_max_age" default:"10m" for:"oidc" doc:"Longest use of fetched keys."`
 	OneTimeTokens bool          `yaml:"one_time_tokens" for:"oidc" doc:"Accept each token once only in token exchange."`
 
+	// How an OpenID provider is asked to sign people in, and how we prove ourselves there
+	ClientAuth     Text          `yaml:"client_auth" enum:"client_secret_basic,client_secret_post,private_key_jwt,none" for:"oidc" doc:"How rolecall proves itself to the provider. Default: private_key_jwt with client_key, none without a secret, else what discovery offers, basic before post."`
+	ClientKey      ClientKey     `yaml:"client_key" for:"oidc" doc:"Our private key at the provider, instead of a secret (private_key_jwt)."`
+	Apple          Apple         `yaml:"apple" for:"oidc" doc:"The key from Apple that makes client secrets, instead of client_secret."`
+	ResponseMode   Text          `yaml:"response_mode" enum:"query,form_post" default:"query" for:"oidc" doc:"How the browser brings the answer of a sign-in: in the address, or by a form. Another way than this is refused."`
+	PushedRequests Text          `yaml:"pushed_requests" enum:"auto,require,off" default:"auto" for:"oidc" doc:"Whether requests go to the provider directly before the browser does (RFC 9126): auto is where discovery offers it."`
+	Prompt         Text          `yaml:"prompt" enum:"login,consent,select_account" for:"oidc" doc:"What the provider is told to ask the person at every sign-in; login is checked by auth_time."`
+	MaxAge         time.Duration `yaml:"max_age" for:"oidc" doc:"Longest time since the person signed in at the provider; asked for, and checked by auth_time."`
+	ACRValues      []Text        `yaml:"acr_values" for:"oidc" doc:"Authentication contexts, the most wanted first; asked for, and one of them must come."`
+	Userinfo       *bool         `yaml:"userinfo" for:"oidc" doc:"Whether a sign-in asks the userinfo endpoint. Default: only where the ID token lacks the claim of groups or user name."`
+	ProviderLogout Text          `yaml:"provider_logout" enum:"form,redirect,off" default:"form" for:"oidc" doc:"How Sign out goes on to the provider where discovery offers it: by a form that holds the ID token, by an address without it, or not at all."`
+
 	// OAuth 2.0, where there is nothing but an API to ask
 	Preset        Text   `yaml:"preset" required:"oauth2" for:"oauth2" enum:"github,facebook" doc:"Whose API it is."`
 	Organizations []Text `yaml:"organizations" for:"oauth2" doc:"GitHub: the organizations whose members may sign in, each NAME or NAME=ID. They and their teams, as NAME/TEAM, are the groups."`
