@@ -34,6 +34,7 @@ func (c *checker) check() {
 	c.providers()
 	c.accounts()
 	c.grants()
+	c.apps()
 	c.defaultMode()
 	c.admins()
 	derive(c.Config)

@@ -44,6 +44,7 @@ type Config struct {
 	Providers []Provider `yaml:"providers" doc:"Identity providers, in the order of the sign-in page."`
 	Accounts  []Account  `yaml:"accounts" doc:"The AWS accounts that grants may name."`
 	Grants    []Grant    `yaml:"grants" doc:"Who may have which role. Selectors (groups, groups_matching, users, providers, when, require) are joined by AND, the values of one list by OR. Of several grants for one role the first in file order that holds counts."`
+	Apps      []App      `yaml:"apps" doc:"Mobile and single-page apps, whose devices and people get credentials at /tvm/v1 (docs/mobile-apps.md)."`
 	Admins    Admins     `yaml:"admins" doc:"Who sees the administration pages: live sessions, which they may end, and the audit record. Nobody by default."`
 
 	// Digest is the hex SHA-256 of the file's bytes, for the log.
@@ -52,8 +53,6 @@ type Config struct {
 	File string `yaml:"-"`
 	// Warnings are faults that do not keep the configuration from running.
 	Warnings Faults `yaml:"-"`
-
-	_ struct{} `yaml:"apps" later:"mobile and single-page apps"`
 }
 
 // Server is the HTTP listener.

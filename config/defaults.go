@@ -53,6 +53,11 @@ func derive(c *Config) {
 			p.Label = p.Name.Value
 		}
 	}
+	for i := range c.Apps {
+		if a := &c.Apps[i]; a.Label == "" {
+			a.Label = a.Name.Value
+		}
+	}
 	for i := range c.Grants {
 		g := &c.Grants[i]
 		if g.MaxDuration == 0 {

@@ -200,6 +200,8 @@ func typeShown(t reflect.Type, f field) string {
 		return "duration"
 	case isRate:
 		return "rate"
+	case isNumber:
+		return "number"
 	case isList:
 		return "list of " + strings.Replace(typeShown(t.Elem(), f), "word", "words", 1)
 	case isMap:

@@ -89,6 +89,7 @@ const (
 	isBool
 	isDuration
 	isRate
+	isNumber
 	isList
 	isMap
 	isSection
@@ -110,6 +111,8 @@ func shapeOf(t reflect.Type) shape {
 		return shapeOf(t.Elem())
 	case reflect.Bool:
 		return isBool
+	case reflect.Int:
+		return isNumber
 	case reflect.Slice:
 		return isList
 	case reflect.Map:

@@ -82,6 +82,10 @@ func setText(v reflect.Value, text string, at Pos) error {
 		pointed := reflect.New(v.Type().Elem())
 		v.Set(pointed)
 		return setText(pointed.Elem(), text, at)
+	case v.Kind() == reflect.Int:
+		parsed, err := strconv.Atoi(text)
+		v.SetInt(int64(parsed))
+		return err
 	case v.Kind() == reflect.Bool:
 		parsed, err := strconv.ParseBool(text)
 		v.SetBool(parsed)
@@ -99,6 +103,8 @@ func wanted(t reflect.Type) string {
 		return "true or false"
 	case isDuration:
 		return "a duration such as 90s, 15m or 1h30m"
+	case isNumber:
+		return "a whole number"
 	case isRate:
 		return "a rate such as 300/m (N/s, N/m or N/h)"
 	default:

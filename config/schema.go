@@ -121,6 +121,8 @@ func fieldSchema(f field) *schema {
 	switch s.Type {
 	case "boolean":
 		s.Default = f.fallback == "true"
+	case "integer":
+		s.Default = json.Number(f.fallback)
 	case "array":
 		s.Default = strings.Split(f.fallback, ",")
 	default:
@@ -139,6 +141,8 @@ func typeOf(t reflect.Type, f field) *schema {
 		return &schema{Type: "boolean"}
 	case isDuration:
 		return &schema{Type: "string", Pattern: durationPattern}
+	case isNumber:
+		return &schema{Type: "integer"}
 	case isRate:
 		return &schema{Type: "string", Pattern: ratePattern}
 	case isSecret:

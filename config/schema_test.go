@@ -153,7 +153,7 @@ func TestEveryDefaultParses(t *testing.T) {
 	d := &decoder{at: map[string]Pos{}}
 	v := reflect.ValueOf(&c).Elem()
 	d.missing(v, fieldsOf(v.Type()), "", Pos{})
-	for _, section := range []any{&Provider{}, &Account{}, &Grant{}} {
+	for _, section := range []any{&Provider{}, &Account{}, &Grant{}, &App{}} {
 		v := reflect.ValueOf(section).Elem()
 		d.missing(v, fieldsOf(v.Type()), "", Pos{})
 	}

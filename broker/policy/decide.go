@@ -154,7 +154,7 @@ func (d *decider) refusalHolds(g *grant) bool {
 // consider weighs an allowing grant.
 func (d *decider) consider(g *grant) {
 	d.matches = nil
-	if !d.selects(g) {
+	if !d.selects(g) || !d.appHolds(g) {
 		return
 	}
 	one := oneGrant{decider: d, g: g}

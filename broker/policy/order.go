@@ -50,7 +50,10 @@ func (o oneGrant) order(out *Granted, r *role, v values) string {
 	if reason := o.fillTags(out, v); reason != "" {
 		return reason
 	}
-	return o.fillPolicy(out, v)
+	if reason := o.fillPolicy(out, v); reason != "" {
+		return reason
+	}
+	return o.fillApp(out, v)
 }
 
 // fillMode takes from the account what the mode needs.

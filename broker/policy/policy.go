@@ -15,6 +15,7 @@ type Config struct {
 	Grants    []config.Grant
 	Accounts  []config.Account
 	Providers []config.Provider
+	Apps      []config.App
 	// Mode is aws.mode, for grants that name none. Default assume-role.
 	Mode string
 	// Partition of roles written as ACCOUNT/ROLE. Default aws.
@@ -31,6 +32,7 @@ type Policy struct {
 	byName    map[string]*account
 	roles     map[iam.RoleARN]*role
 	providers map[string]kind
+	apps      map[string]*app
 	mode      string
 	partition string
 	digest    string
@@ -65,6 +67,7 @@ func Compile(c Config) (*Policy, error) {
 	p := &Policy{
 		byID: map[string]*account{}, byName: map[string]*account{}, roles: map[iam.RoleARN]*role{},
 		providers: map[string]kind{deviceProvider: {mustBeNamed: true}},
+		apps:      map[string]*app{},
 		mode:      c.Mode, partition: c.Partition, byRole: map[iam.RoleARN][]int32{},
 	}
 	if p.mode == "" {
@@ -85,6 +88,7 @@ func Compile(c Config) (*Policy, error) {
 		p.grants = append(p.grants, compiled)
 		fmt.Fprintf(digest, "%q", compiled.policyText)
 	}
+	p.compileApps(c.Apps, &faults)
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
@@ -99,7 +103,7 @@ func Compile(c Config) (*Policy, error) {
 // writeDigest covers all that a decision depends on. Secrets go in by hand: as
 // JSON they would all look the same.
 func writeDigest(to interface{ Write([]byte) (int, error) }, c Config, p *Policy) error {
-	document, err := json.Marshal([]any{c.Grants, c.Accounts, c.Providers, p.mode, p.partition})
+	document, err := json.Marshal([]any{c.Grants, c.Accounts, c.Providers, c.Apps, p.mode, p.partition})
 	if err != nil {
 		return fmt.Errorf("digest of the policy: %w", err)
 	}

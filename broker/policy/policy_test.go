@@ -50,7 +50,19 @@ func setup(grants ...config.Grant) Config {
 			{ID: text("444455556666"), Name: text("development"), Path: "/dev", Tags: map[string]string{"stage": "dev"}},
 		},
 		Providers: []config.Provider{{Name: text("corp"), Type: text("saml")}},
+		Apps:      []config.App{wallet(grants)},
 	}
+}
+
+// wallet is an app with guests that may use every grant.
+func wallet(grants []config.Grant) config.App {
+	a := config.App{Name: text("wallet"), Guests: true, GuestDuration: 12 * time.Hour}
+	for _, g := range grants {
+		if !g.Deny {
+			a.Grants = append(a.Grants, g.Name)
+		}
+	}
+	return a
 }
 
 func compiled(t testing.TB, c Config) *Policy {

@@ -66,7 +66,7 @@ func asFaults(at config.Pos, err error) config.Faults {
 // Policy compiles the grants of a configuration.
 func Policy(c *config.Config) (*policy.Policy, error) {
 	return policy.Compile(policy.Config{
-		Grants: c.Grants, Accounts: c.Accounts, Providers: c.Providers,
+		Grants: c.Grants, Accounts: c.Accounts, Providers: c.Providers, Apps: c.Apps,
 		Mode: c.AWS.Mode.Value, Partition: partitionOf(c.AWS.Region), ReadFile: readPolicy,
 	})
 }
