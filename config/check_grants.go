@@ -76,10 +76,22 @@ func (c *checker) grantProviders(g *Grant) {
 			c.faults.Add(name.Pos, "grants[].providers: no provider is called %s%s", quoted(name.Value), didYouMean(name.Value, known))
 		}
 	}
-	// A grant that names none never counts those of anybody's own account.
-	unnamed := slices.DeleteFunc(slices.Clone(c.Providers), func(p Provider) bool { return p.Type.Value == "oauth2" })
-	if len(g.Providers) == 0 && !g.Guests && len(unnamed) > 1 {
-		c.warn(g.Pos, "grant %s names no providers, so a group or user of any of the %d counts alike; name those that you mean", quoted(g.Name.Value), len(unnamed))
+	if len(g.Providers) > 0 || g.Guests {
+		return
+	}
+	var open, closed int // those that count without their name, and those that do not
+	for _, p := range c.Providers {
+		if p.MustBeNamed() {
+			closed++
+		} else {
+			open++
+		}
+	}
+	switch {
+	case open > 1:
+		c.warn(g.Pos, "grant %s names no providers, so a group or user of any of the %d counts alike; name those that you mean", quoted(g.Name.Value), open)
+	case open == 0 && closed > 0 && !g.Deny:
+		c.warn(g.Pos, "grant %s names no providers and never matches: anybody may have an account at those here, or a machine may, so they must be named", quoted(g.Name.Value))
 	}
 }
 

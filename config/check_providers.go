@@ -40,6 +40,7 @@ func (c *checker) providers() {
 	owners := map[string]string{}
 	for i := range c.Providers {
 		p, path := &c.Providers[i], element("providers", i)
+		c.fill(p, path)
 		c.domains(p, owners)
 		c.unique(names, "providers[].name", p.Name)
 		switch name := p.Name.Value; {
@@ -73,6 +74,8 @@ func (c *checker) belonging(p *Provider, path string, section reflect.Type) {
 		case f.unbuilt():
 		case c.set(at) && !f.isFor(kind):
 			c.fault(at, "this key is for providers of type %s; this one is %s%s", f.types(), kind, instead(f, kind, section))
+		case c.set(at) && len(f.presets) > 0 && !slices.Contains(f.presets, p.Preset.Value):
+			c.fault(at, "this key is for the preset %s", strings.Join(f.presets, ", "))
 		case c.set(at) && shapeOf(f.typ) == isSection:
 			c.belonging(p, at, f.typ)
 		case !c.set(at) && f.neededBy(kind):

@@ -8,8 +8,9 @@
 //	doc       one sentence for the operator
 //	default   the value where the key is absent; without it the zero value
 //	          counts, and doc says what that means
-//	required  true, or the type of provider that needs the key
-//	for       the type of provider that the key belongs to
+//	required  true, or the types of provider that need the key
+//	for       the types of provider that the key belongs to
+//	of        the presets that the key belongs to
 //	enum      the words that are allowed
 //	planned   words that a later version will allow
 //	later     what the key is for, once that is built: until then the key is refused
@@ -126,6 +127,8 @@ type Provider struct {
 	Name  Text   `yaml:"name" required:"true" doc:"Lower-case letters, digits and '-'; part of URLs and of SourceIdentity."`
 	Type  Text   `yaml:"type" required:"true" enum:"saml,oidc,oauth2" planned:"ldap,directory" doc:"The protocol; it decides which of the other keys may be set."`
 	Label string `yaml:"label" doc:"What the sign-in page calls it. Default: the name."`
+	// Preset fills keys that the file leaves out; preset.go has the table.
+	Preset Text `yaml:"preset" required:"oauth2" for:"oidc,oauth2" enum:"google,apple,microsoft,facebook,github,cognito,okta,auth0,keycloak,amazon,github-actions,gitlab-ci,kubernetes,spiffe" doc:"What kind of provider it is: sets other keys, and what is checked; see the table of presets."`
 	// Domains lead people who type their e-mail address to this provider.
 	Domains []Text `yaml:"domains" doc:"E-mail domains of the people there, in lower case: the sign-in page finds the provider by an address. They decide nothing else."`
 
@@ -154,8 +157,8 @@ type Provider struct {
 	Allow []Text `yaml:"allow" enum:"idp-initiated,cbc,no-destination-on-signed-response,stale-issue-instant" for:"saml" doc:"Weaknesses of the provider to accept; see docs/providers/saml.md."`
 
 	// OpenID Connect
-	Issuer        Text          `yaml:"issuer" required:"oidc" for:"oidc" doc:"The issuer, exactly as in its tokens."`
-	ClientID      Text          `yaml:"client_id" required:"oidc,oauth2" for:"oidc,oauth2" doc:"Our client id there."`
+	Issuer        Text          `yaml:"issuer" required:"oidc" for:"oidc" doc:"The issuer, exactly as in its tokens. A preset may set it."`
+	ClientID      Text          `yaml:"client_id" required:"oidc,oauth2" for:"oidc,oauth2" doc:"Our client id there. With a preset of machines, where nobody signs in: the audience of their tokens; default server.url."`
 	ClientSecret  secret.String `yaml:"client_secret" required:"oauth2" for:"oidc,oauth2" doc:"Our client secret; at OpenID Connect none is a public client with PKCE."`
 	Scopes        []string      `yaml:"scopes" for:"oidc" doc:"Further scopes beside openid, profile and email."`
 	Algorithms    []Text        `yaml:"algorithms" enum:"RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512,EdDSA" default:"RS256,ES256" for:"oidc" doc:"Signature algorithms of ID tokens."`
@@ -178,7 +181,6 @@ type Provider struct {
 	ProviderLogout Text          `yaml:"provider_logout" enum:"form,redirect,off" default:"form" for:"oidc" doc:"How Sign out goes on to the provider where discovery offers it: by a form that holds the ID token, by an address without it, or not at all."`
 
 	// OAuth 2.0, where there is nothing but an API to ask
-	Preset        Text   `yaml:"preset" required:"oauth2" for:"oauth2" enum:"github,facebook" doc:"Whose API it is."`
 	Organizations []Text `yaml:"organizations" for:"oauth2" doc:"GitHub: the organizations whose members may sign in, each NAME or NAME=ID. They and their teams, as NAME/TEAM, are the groups."`
 	EnterpriseURL Text   `yaml:"enterprise_url" for:"oauth2" doc:"GitHub: the address of a GitHub Enterprise Server, or of a tenant of ghe.com. Default: https://github.com."`
 }

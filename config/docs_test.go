@@ -109,11 +109,37 @@ func reference() string {
 		}
 		all := flatten(section, "")
 		table(&b, title, "", f.doc, common(all))
-		table(&b, title+" of type saml", "saml", "", only(all, "saml"))
-		table(&b, title+" of type oidc", "oidc", "", only(all, "oidc"))
-		table(&b, title+" of type oauth2", "oauth2", "", only(all, "oauth2"))
+		for _, kind := range providerTypes() {
+			table(&b, title+" of type "+kind, kind, "", only(all, kind))
+		}
+		presetTable(&b)
 	}
 	return b.String()
+}
+
+// presetTable is the table of preset.go, as far as its types are built.
+func presetTable(b *strings.Builder) {
+	b.WriteString("\n### Presets\n\nA preset sets keys that the file leaves out; a key in the file wins. Machines do not sign in: their tokens come to token " +
+		"exchange, for the audience `client_id`, which is server.url where the file gives none. A grant must name a provider whose word is that of a " +
+		"consumer or machine (`providers`) to match anybody there.\n\n| preset | type | whose word | sets | needs | checks beside the usual |\n| --- | --- | --- | --- | --- | --- |\n")
+	for _, p := range presets() {
+		if !slices.Contains(providerTypes(), p.kind) {
+			continue
+		}
+		var sets []string
+		for _, s := range p.sets {
+			value := s.value
+			if strings.Contains(value, ",") {
+				value = "[" + strings.ReplaceAll(value, ",", ", ") + "]"
+			}
+			sets = append(sets, "`"+s.key+": "+value+"`")
+		}
+		word := string(p.trust)
+		if p.trust == ofCompany {
+			word = "the company"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s | %s |\n", p.name, p.kind, word, strings.Join(sets, ", "), p.needs, p.checks)
+	}
 }
 
 // flatten lists the keys of a section and of the sections in it, as parent.key.

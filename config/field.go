@@ -18,6 +18,7 @@ type field struct {
 	fallback string   // default
 	required []string // "true", or types of provider
 	only     []string // for: types of provider; none is all of them
+	presets  []string // of: presets; none is all of them
 	later    string   // what it is for, once that is built
 	enum     []string
 	planned  []string
@@ -45,6 +46,12 @@ func (f field) isFor(kind string) bool { return len(f.only) == 0 || slices.Conta
 // types names the types of provider that the key is for.
 func (f field) types() string { return strings.Join(f.only, " and ") }
 
+// providerTypes lists the types of provider that a file may name.
+func providerTypes() []string {
+	fields := fieldsOf(reflect.TypeFor[Provider]())
+	return fields[indexOf(fields, "type")].enum
+}
+
 // fieldsOf lists the keys of a section in the order of its struct.
 func fieldsOf(t reflect.Type) []field {
 	var list []field
@@ -57,7 +64,7 @@ func fieldsOf(t reflect.Type) []field {
 		list = append(list, field{
 			index: i, key: key, typ: f.Type,
 			doc: f.Tag.Get("doc"), fallback: f.Tag.Get("default"), required: words(f.Tag.Get("required")),
-			only: words(f.Tag.Get("for")), later: f.Tag.Get("later"),
+			only: words(f.Tag.Get("for")), presets: words(f.Tag.Get("of")), later: f.Tag.Get("later"),
 			enum: words(f.Tag.Get("enum")), planned: words(f.Tag.Get("planned")),
 			path: f.Tag.Get("path") == "true", json: f.Tag.Get("as") == "json",
 		})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -66,7 +67,9 @@ func sectionSchema(t reflect.Type) *schema {
 		}
 	}
 	if t == reflect.TypeFor[Provider]() {
-		s.AllOf = []*schema{typeSchema(t, "saml"), typeSchema(t, "oidc"), typeSchema(t, "oauth2")}
+		for _, kind := range providerTypes() {
+			s.AllOf = append(s.AllOf, typeSchema(t, kind))
+		}
 		s.AllOf[0].Then.AnyOf = []*schema{{Required: []string{"metadata_url"}}, {Required: []string{"metadata_file"}}}
 	}
 	return s
@@ -81,14 +84,25 @@ func requires(section reflect.Type) bool {
 	return false
 }
 
+// filled reports whether some preset of a type may set a key that is needed without one.
+func filled(kind, key string) bool {
+	return slices.ContainsFunc(presets(), func(p preset) bool {
+		sets := slices.ContainsFunc(p.sets, func(s setting) bool { return s.key == key })
+		return p.kind == kind && (sets || p.trust == ofMachines && key == "client_id")
+	})
+}
+
 // typeSchema is what holds for providers of one type only.
 func typeSchema(provider reflect.Type, kind string) *schema {
 	then := &schema{Properties: map[string]*schema{}}
+	var unfilled []string
 	for _, f := range fieldsOf(provider) {
 		switch {
 		case !f.documented():
 		case !f.isFor(kind):
 			then.Properties[f.key] = &schema{Not: &schema{}}
+		case f.neededBy(kind) && filled(kind, f.key):
+			unfilled = append(unfilled, f.key)
 		case f.neededBy(kind):
 			then.Required = append(then.Required, f.key)
 		case f.typ == reflect.TypeFor[From]():
@@ -99,6 +113,9 @@ func typeSchema(provider reflect.Type, kind string) *schema {
 				}
 			}
 		}
+	}
+	if len(unfilled) > 0 {
+		then.AnyOf = []*schema{{Required: []string{"preset"}}, {Required: unfilled}}
 	}
 	when := &schema{Properties: map[string]*schema{"type": {Const: kind}}, Required: []string{"type"}}
 	return &schema{If: when, Then: then}

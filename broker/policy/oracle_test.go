@@ -39,7 +39,7 @@ func oracleSelects(c Config, g config.Grant, id idp.Identity, a Ask) bool {
 	named := len(g.Providers) == 0 || has(g.Providers, id.Provider)
 	if len(g.Providers) == 0 && !g.Deny && !g.Guests {
 		named = slices.ContainsFunc(c.Providers, func(p config.Provider) bool {
-			return p.Name.Value == id.Provider && (p.Type.Value == "saml" || p.Type.Value == "oidc")
+			return p.Name.Value == id.Provider && (p.Type.Value == "saml" || p.Type.Value == "oidc") && p.Preset.Value != "kubernetes"
 		})
 	}
 	inGroup := len(g.Groups) == 0 || slices.ContainsFunc(id.Groups, func(name string) bool { return has(g.Groups, name) })
@@ -120,7 +120,7 @@ func TestNoIdentityGetsWhatTheOracleDoesNotGive(t *testing.T) {
 			grants = append(grants, randomGrant(r, i))
 		}
 		c := setup(grants...)
-		c.Providers = append(c.Providers, config.Provider{Name: text("lab"), Type: text("oidc")}, config.Provider{Name: text("machine"), Type: text("kubernetes")})
+		c.Providers = append(c.Providers, config.Provider{Name: text("lab"), Type: text("oidc")}, config.Provider{Name: text("machine"), Type: text("oidc"), Preset: text("kubernetes")})
 		p := compiled(t, c)
 		for range 5 {
 			id := idp.Identity{

@@ -46,18 +46,8 @@ type Policy struct {
 }
 
 // kind is what policy must know of a provider: whether a grant without
-// `providers` may match its identities.
+// `providers` may match its identities (config.Provider.MustBeNamed).
 type kind struct{ mustBeNamed bool }
-
-// mustBeNamed lists the types and presets of providers whose word is not worth
-// that of a company's own: anybody may have an account there, or a machine may.
-// A grant that does not name them never matches their identities.
-var mustBeNamed = map[string]bool{
-	"oauth2": true, "directory": true, "device": true,
-	"google": true, "apple": true, "facebook": true, "amazon": true, "github": true,
-	"github-actions": true, "gitlab-ci": true, "kubernetes": true, "spiffe": true,
-	"cognito": true, "auth0": true,
-}
 
 // deviceProvider is the provider name of devices and guests.
 const deviceProvider = "device"
@@ -77,7 +67,7 @@ func Compile(c Config) (*Policy, error) {
 		p.partition = "aws"
 	}
 	for _, provider := range c.Providers {
-		p.providers[provider.Name.Value] = kind{mustBeNamed: mustBeNamed[provider.Type.Value]}
+		p.providers[provider.Name.Value] = kind{mustBeNamed: provider.MustBeNamed()}
 	}
 	var faults config.Faults
 	p.compileAccounts(c.Accounts, &faults)

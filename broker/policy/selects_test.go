@@ -84,27 +84,65 @@ func TestProvidersWhoseWordIsWorthLessMustBeNamed(t *testing.T) {
 		named("named", "dev", "production/Named", func(g *config.Grant) { g.Providers = texts("p", "device") }),
 		named("refuse", "", "production/Never", func(g *config.Grant) { g.Deny, g.Everyone = true, true }),
 	}
-	for kind := range mustBeNamed {
-		c := setup(grants...)
-		provider := "p"
-		if kind == "device" {
-			provider = "device"
-		}
-		c.Providers = append(c.Providers, config.Provider{Name: text("p"), Type: text(kind)})
-		id := alice("dev")
-		id.Provider = provider
-		d := decide(t, compiled(t, c), id, ask())
+	// The list of DESIGN.md section 4, by type and by preset.
+	for _, c := range []struct{ kind, preset string }{
+		{"oauth2", ""}, {"directory", ""}, {"device", ""}, {"oidc", "google"}, {"oidc", "apple"}, {"oauth2", "facebook"}, {"oauth2", "amazon"},
+		{"oauth2", "github"}, {"oidc", "github-actions"}, {"oidc", "gitlab-ci"}, {"oidc", "kubernetes"}, {"oidc", "spiffe"},
+		{"oidc", "cognito"}, {"oidc", "auth0"},
+	} {
+		what := c.kind + " " + c.preset
+		d := decideAt(t, grants, config.Provider{Type: text(c.kind), Preset: text(c.preset)})
 		if diff := cmp.Diff([]string{"named=111122223333/Named"}, roles(d)); diff != "" {
-			t.Errorf("%s: %s", kind, diff)
+			t.Errorf("%s: %s", what, diff)
 		}
 		if !d.Trace[2].Matched {
-			t.Errorf("%s: a deny that names no provider must bind everybody", kind)
+			t.Errorf("%s: a deny that names no provider must bind everybody", what)
+		}
+		if want := "must be named"; !strings.Contains(d.Trace[0].Tests[0].Detail, want) {
+			t.Errorf("%s: the trace says %q, not %q", what, d.Trace[0].Tests[0].Detail, want)
+		}
+	}
+	for _, c := range []struct{ kind, preset string }{
+		{"saml", ""}, {"oidc", ""}, {"ldap", ""}, {"oidc", "microsoft"}, {"oidc", "okta"}, {"oidc", "keycloak"},
+	} {
+		d := decideAt(t, grants, config.Provider{Type: text(c.kind), Preset: text(c.preset)})
+		if diff := cmp.Diff([]string{"unnamed=111122223333/Unnamed", "named=111122223333/Named"}, roles(d)); diff != "" {
+			t.Errorf("%s %s: %s", c.kind, c.preset, diff)
 		}
 	}
 	id := alice("dev")
 	id.Provider = "nobody-configured-this"
 	if d := decide(t, compiled(t, setup(grants[0])), id, ask()); len(d.Granted) != 0 {
 		t.Errorf("an identity of a provider that is not configured was granted %v", roles(d))
+	}
+}
+
+// decideAt decides for alice of dev at a provider "p", or "device" of that type.
+func decideAt(t *testing.T, grants []config.Grant, provider config.Provider) Decision {
+	t.Helper()
+	c := setup(grants...)
+	provider.Name = text("p")
+	id := alice("dev")
+	if id.Provider = "p"; provider.Type.Value == "device" {
+		id.Provider = "device"
+	}
+	c.Providers = append(c.Providers, provider)
+	return decide(t, compiled(t, c), id, ask())
+}
+
+// What a grant without providers reaches is told to whoever sets up the roles too.
+func TestProvidersThatMustBeNamedAreNoneOfATargets(t *testing.T) {
+	t.Parallel()
+	c := setup(named("unnamed", "dev", "production/R"))
+	c.Providers = append(c.Providers,
+		config.Provider{Name: text("google"), Type: text("oidc"), Preset: text("google")},
+		config.Provider{Name: text("entra"), Type: text("oidc"), Preset: text("microsoft")})
+	var got []string
+	for _, target := range compiled(t, c).Targets() {
+		got = append(got, target.Providers...)
+	}
+	if diff := cmp.Diff([]string{"corp", "entra"}, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

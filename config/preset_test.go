@@ -1,0 +1,89 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A word without a row would do nothing, and a row without a word could not be asked for.
+func TestEveryPresetHasItsRow(t *testing.T) {
+	t.Parallel()
+	fields := fieldsOf(reflect.TypeFor[Provider]())
+	words := slices.Sorted(slices.Values(fields[indexOf(fields, "preset")].enum))
+	var rows []string
+	for _, p := range presets() {
+		rows = append(rows, p.name)
+	}
+	slices.Sort(rows)
+	if diff := cmp.Diff(words, rows); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func parsed(t *testing.T, provider string) Provider {
+	t.Helper()
+	c, err := Parse("rolecall.yaml", []byte("server: {url: https://sso.example.com/}\nproviders: ["+provider+"]\n"), func(string) (string, bool) { return "s", true })
+	if c == nil || len(c.Providers) != 1 {
+		t.Fatalf("no provider: %v", err)
+	}
+	return c.Providers[0]
+}
+
+func TestAPresetSetsWhatTheFileLeavesOut(t *testing.T) {
+	t.Parallel()
+	p := parsed(t, `{name: g, type: oidc, preset: google, client_id: x}`)
+	if p.Issuer.Value != "https://accounts.google.com" || p.Username.Claim.Value != "email" || len(p.Algorithms) != 1 || p.Algorithms[0].Value != "RS256" {
+		t.Errorf("%+v", p)
+	}
+	if p.Issuer.Pos.Line != 2 {
+		t.Errorf("a fault about the issuer would point at line %d, not at the preset's", p.Issuer.Pos.Line)
+	}
+	// Without a preset the defaults are the usual ones.
+	if p := parsed(t, `{name: g, type: oidc, issuer: "https://op.example.com", client_id: x}`); len(p.Algorithms) != 2 || p.Username.Claim.Value != "" {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestAKeyOfTheFileWinsOverThePreset(t *testing.T) {
+	t.Parallel()
+	p := parsed(t, `{name: k, type: oidc, preset: okta, issuer: "https://e.okta.com", client_id: x, algorithms: [ES256, PS256], groups: {claim: teams}, username: {claim: sub}, scopes: []}`)
+	if p.Groups.Claim.Value != "teams" || p.Username.Claim.Value != "sub" || len(p.Scopes) != 0 || len(p.Algorithms) != 2 || p.Algorithms[1].Value != "PS256" {
+		t.Errorf("%+v", p)
+	}
+}
+
+// Each row fits the keys that it sets: a mistake in the table would panic.
+func TestEveryRowCanBeFilledIn(t *testing.T) {
+	t.Parallel()
+	for _, row := range presets() {
+		p := Provider{Type: Text{Value: row.kind}, Preset: Text{Value: row.name}}
+		c := &checker{Config: &Config{}, at: map[string]Pos{}}
+		c.fill(&p, "providers[0]")
+		if len(c.faults) > 0 {
+			t.Errorf("%s: %v", row.name, c.faults)
+		}
+		for _, s := range row.sets {
+			if !c.set("providers[0]." + s.key) {
+				t.Errorf("%s: %s is not set", row.name, s.key)
+			}
+		}
+	}
+}
+
+// Machines bring tokens for the broker itself where the file names no audience.
+func TestTheAudienceOfMachinesIsTheBroker(t *testing.T) {
+	t.Parallel()
+	p := parsed(t, `{name: ci, type: oidc, preset: gitlab-ci, require: 'claims.project_id == "1"'}`)
+	if p.ClientID.Value != "https://sso.example.com" || !p.Machine() {
+		t.Errorf("client_id %q, machine %v", p.ClientID.Value, p.Machine())
+	}
+	if p := parsed(t, `{name: ci, type: oidc, preset: gitlab-ci, client_id: mine}`); p.ClientID.Value != "mine" {
+		t.Errorf("client_id %q", p.ClientID.Value)
+	}
+	if p := parsed(t, `{name: g, type: oidc, preset: google}`); p.ClientID.Value != "" || p.Machine() {
+		t.Errorf("people sign in there: client_id %q", p.ClientID.Value)
+	}
+}
