@@ -54,6 +54,9 @@ type Config struct {
 	File string `yaml:"-"`
 	// Warnings are faults that do not keep the configuration from running.
 	Warnings Faults `yaml:"-"`
+	// Written holds the path of each key that is in the file (providers[0].issuer);
+	// of a secret that is a reference, the reference.
+	Written map[string]string `yaml:"-"`
 }
 
 // Server is the HTTP listener.

@@ -12,12 +12,14 @@ import (
 
 // decoder walks the YAML tree beside the structs and goes on after each fault.
 type decoder struct {
-	file   string
-	dir    string
-	env    func(string) (string, bool)
-	at     map[string]Pos // places of the keys that are in the file, by path
-	unread []string       // paths whose values have faults
-	faults Faults
+	file string
+	dir  string
+	env  func(string) (string, bool)
+	at   map[string]Pos // places of the keys that are in the file, by path
+	// references are the secrets that are one, by path.
+	references map[string]string
+	unread     []string // paths whose values have faults
+	faults     Faults
 }
 
 // document decodes the file into the struct that into points to.

@@ -54,7 +54,7 @@ func Parse(file string, data []byte, env func(string) (string, bool)) (*Config, 
 }
 
 func decode(file string, data []byte, root ast.Node, env func(string) (string, bool)) (*Config, error) {
-	d := &decoder{file: file, dir: filepath.Dir(file), env: env, at: map[string]Pos{}}
+	d := &decoder{file: file, dir: filepath.Dir(file), env: env, at: map[string]Pos{}, references: map[string]string{}}
 	sum := sha256.Sum256(data)
 	c := &Config{File: file, Digest: hex.EncodeToString(sum[:])}
 	d.document(root, c)
@@ -64,6 +64,10 @@ func decode(file string, data []byte, root ast.Node, env func(string) (string, b
 	d.faults.sort()
 	k.warnings.sort()
 	c.Warnings = k.warnings
+	c.Written = make(map[string]string, len(d.at))
+	for path := range d.at {
+		c.Written[path] = d.references[path]
+	}
 	return c, d.faults.Err()
 }
 

@@ -27,6 +27,9 @@ func (d *decoder) secret(n ast.Node, v reflect.Value, path string) {
 		d.faults.Add(at, "%s: %s", shown(path), fault)
 		return
 	}
+	if strings.HasPrefix(text, "${") { // resolve took it as a whole
+		d.references[path] = text
+	}
 	v.Set(reflect.ValueOf(secret.New(revealed)))
 }
 

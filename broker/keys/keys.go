@@ -324,3 +324,38 @@ func done(keys []key, now time.Time) []string {
 	}
 	return kids
 }
+
+// State is one signing key as administration shows it: no part of the key itself.
+type State struct {
+	KID, Algorithm, Use string
+	// From is when it begins to sign, Until when its successor does: known where that
+	// is made, else when it is due.
+	From, Until time.Time
+	// Word is next, active or retired; Followed says that the successor is published.
+	Word     string
+	Followed bool
+}
+
+// States lists the keys that there are, by algorithm and age. It makes none.
+func (k *Keys) States(ctx context.Context) ([]State, error) {
+	all, err := k.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := k.cfg.Now()
+	states := make([]State, len(all))
+	for i, key := range all {
+		s := State{KID: key.KID, Algorithm: key.Algorithm, Use: k.cfg.Use, From: key.Active, Until: key.Active.Add(k.cfg.Period), Word: "active"}
+		if i+1 < len(all) && all[i+1].Algorithm == key.Algorithm {
+			s.Until, s.Followed = all[i+1].Active, true
+		}
+		switch {
+		case now.Before(s.From):
+			s.Word = "next"
+		case s.Followed && !now.Before(s.Until):
+			s.Word = "retired"
+		}
+		states[i] = s
+	}
+	return states, nil
+}

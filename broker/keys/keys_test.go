@@ -217,6 +217,44 @@ func TestAKeyIsPublishedBeforeItSignsAndAfter(t *testing.T) {
 	}
 }
 
+func TestAStateOfEachKeyIsKnownWithoutTheKey(t *testing.T) {
+	t.Parallel()
+	store, _ := newStore(t)
+	n := newNode(t, store, newSealer(t))
+	if states, err := n.States(t.Context()); err != nil || len(states) != 0 {
+		t.Errorf("to look made keys: %+v, %v", states, err)
+	}
+	words := func(at time.Duration) string {
+		t.Helper()
+		n.at(at)
+		if err := keys.Rotate(t.Context(), n.Keys); err != nil {
+			t.Fatal(err)
+		}
+		states, err := n.States(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := ""
+		for _, s := range states {
+			if s.Algorithm == "ES256" {
+				said += s.Word + " "
+				if s.KID == "" || s.Use != "id" || !s.Until.After(s.From) {
+					t.Errorf("%+v", s)
+				}
+			}
+		}
+		return said
+	}
+	for _, step := range []struct {
+		at   time.Duration
+		want string
+	}{{0, "active "}, {89 * day, "active next "}, {90*day + time.Hour, "retired active "}, {92 * day, "active "}} {
+		if got := words(step.at); got != step.want {
+			t.Errorf("at %v: %q, want %q", step.at, got, step.want)
+		}
+	}
+}
+
 func TestABrokerThatSleptThroughARotationSignsOn(t *testing.T) {
 	t.Parallel()
 	store, _ := newStore(t)

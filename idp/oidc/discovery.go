@@ -43,8 +43,9 @@ type discoverer struct {
 	now     func() time.Time
 	flight  singleflight.Group
 
-	mu   sync.Mutex
-	last *metadata
+	mu     sync.Mutex
+	last   *metadata
+	failed error // of the last try, for Health alone
 }
 
 // get gives the document. An old one serves while a new one cannot be fetched.
@@ -55,14 +56,32 @@ func (d *discoverer) get(ctx context.Context) (*metadata, error) {
 	if last != nil && d.now().Sub(last.fetched) < discoveryLife {
 		return last, nil
 	}
-	done := d.flight.DoChan("", func() (any, error) { return d.load(context.WithoutCancel(ctx)) })
+	m, err := d.fresh(ctx)
+	if err != nil && last != nil && ctx.Err() == nil {
+		return last, nil
+	}
+	return m, err
+}
+
+// again reads the document anew.
+func (d *discoverer) again(ctx context.Context) error {
+	_, err := d.fresh(ctx)
+	return err
+}
+
+// fresh loads the document once for all who wait.
+func (d *discoverer) fresh(ctx context.Context) (*metadata, error) {
+	done := d.flight.DoChan("", func() (any, error) {
+		m, err := d.load(context.WithoutCancel(ctx))
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.failed = err
+		return m, err
+	})
 	select {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("discovery: %w: %w", idp.ErrUnavailable, ctx.Err())
 	case result := <-done:
-		if result.Err != nil && last != nil {
-			return last, nil
-		}
 		m, _ := result.Val.(*metadata)
 		return m, result.Err
 	}

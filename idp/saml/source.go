@@ -125,7 +125,7 @@ func (s *source) get(ctx context.Context) (*Metadata, error) {
 	case m != nil && !m.expired(now):
 		return m, nil
 	case !s.remote():
-		return nil, unavailable(fmt.Errorf("metadata_file was valid until %s; replace it", stamp(m.ValidUntil)))
+		return nil, unavailable(errExpired(m))
 	case failed != nil && now.Sub(tried) < retryLazy:
 		return nil, unavailable(failed)
 	}
@@ -134,6 +134,10 @@ func (s *source) get(ctx context.Context) (*Metadata, error) {
 		return nil, unavailable(err)
 	}
 	return m, nil
+}
+
+func errExpired(m *Metadata) error {
+	return fmt.Errorf("the metadata was valid until %s; it must be replaced", stamp(m.ValidUntil))
 }
 
 func unavailable(err error) error {
