@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/rolecall/rolecall/broker/iam"
 )
 
 const (
@@ -126,6 +128,38 @@ func (c *checker) regions() {
 	}
 	if len(c.AWS.Regions) > maxRegions {
 		c.fault("aws.regions", "an order is tried six times in all, so that at most %d fallback regions make sense", maxRegions)
+	}
+}
+
+// revocationRole judges who may write the deny policy: a role that hands out
+// nothing and is handed out to nobody.
+func (c *checker) revocationRole() {
+	const key = "aws.revocation_role"
+	t := c.AWS.RevocationRole
+	if !c.set(key) || t.Pos.Line == 0 {
+		return
+	}
+	text := t.Value
+	whole := strings.HasPrefix(text, "arn:")
+	if !whole {
+		text = "arn:aws:iam::000000000000:role/" + strings.TrimPrefix(text, "/")
+	}
+	role, err := iam.ParseRoleARN(text)
+	if err != nil {
+		c.fault(key, "%s is neither the ARN of a role nor a role's name, with its path if it has one", quoted(t.Value))
+		return
+	}
+	var others []string
+	for _, a := range c.Accounts {
+		if hub, err := iam.ParseRoleARN(a.HubRole.Value); err == nil && hub.Name == role.Name && (!whole || hub.Account == role.Account) {
+			c.fault(key, "%s is the hub_role of account %s: who hands out credentials must not be who changes policies", quoted(t.Value), quoted(a.Name.Value))
+		}
+		if whole && a.ID.Value != role.Account {
+			others = append(others, a.Name.Value)
+		}
+	}
+	if len(others) > 0 {
+		c.warn(t.Pos, "%s: a role of account %s can change no policy in %s; give its name alone, and have such a role in each account", key, role.Account, quoted(strings.Join(others, ", ")))
 	}
 }
 

@@ -68,6 +68,7 @@ func (c *checker) aws() {
 	c.between("aws.timeout", a.Timeout, time.Second, 5*time.Minute)
 	c.standIn("aws.endpoint", a.Endpoint)
 	c.standIn("aws.signin_endpoint", a.SigninEndpoint)
+	c.revocationRole()
 }
 
 // standIn judges the address of a stand-in for AWS.

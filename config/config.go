@@ -91,8 +91,7 @@ type AWS struct {
 	SigninEndpoint Text          `yaml:"signin_endpoint" doc:"Base URL of the console federation endpoint. Default: AWS's own, or aws.endpoint where that is set."`
 	Timeout        time.Duration `yaml:"timeout" default:"10s" doc:"Bound on one whole order, retries included."`
 	OutliveSession bool          `yaml:"outlive_session" default:"true" doc:"Whether credentials may outlive the sign-in that they come from."`
-
-	_ struct{} `yaml:"revocation_role" later:"revocation in AWS"`
+	RevocationRole Text          `yaml:"revocation_role" doc:"The role that rolecalld revoke --aws assumes to write the policy rolecall-revoke: the ARN of one, or the name (with its path) of one that each account has."`
 }
 
 // Session bounds sign-ins.

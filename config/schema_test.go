@@ -80,7 +80,7 @@ func TestTheSchemaRefusesWhatAnEditorCanSee(t *testing.T) {
 		"server without url":                     "server: {}\n",
 		"an unknown section":                     server + "plugins: []\n",
 		"an unknown key":                         server + "aws: {regoin: eu-west-1}\n",
-		"a key of a later version":               server + "aws: {revocation_role: x}\n",
+		"a key of a later version":               "server: {url: https://sso.example.com, trusted_proxies: [10.0.0.0/8], tls: {acme: x}}\n",
 		"a bad duration":                         server + "session: {max: 1d}\n",
 		"a bad rate":                             server + "limits: {per_address: 300}\n",
 		"text for true or false":                 server + "aws: {outlive_session: \"true\"}\n",

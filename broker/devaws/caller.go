@@ -22,9 +22,10 @@ type caller struct {
 	userID             string // aws:userid
 	username           string // of a user
 	tags               []iam.Tag
-	session            *session // nil for a user
-	user               *user    // of a federated user
-	federated          string   // the provider's ARN, of whoever comes with a proof instead of a signature
+	session            *session     // nil for a user
+	user               *user        // of a federated user
+	permissions        *permissions // of a user
+	federated          string       // the provider's ARN, of whoever comes with a proof instead of a signature
 }
 
 func (c caller) root() string { return "arn:" + c.partition + ":iam::" + c.account + ":root" }
@@ -54,7 +55,7 @@ func (a *AWS) caller(key string) (caller, bool) {
 	if u, ok := a.users[key]; ok {
 		return caller{
 			partition: u.partition, account: u.account, arn: u.ARN, principal: u.ARN,
-			id: u.id, userID: u.id, username: u.name, tags: u.Tags,
+			id: u.id, userID: u.id, username: u.name, tags: u.Tags, permissions: u.permissions,
 		}, true
 	}
 	s, ok := a.sessions.get(key)

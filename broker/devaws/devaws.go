@@ -5,15 +5,18 @@
 //
 //	POST /, GET /?Action=...                STS: AssumeRole, AssumeRoleWithWebIdentity, AssumeRoleWithSAML,
 //	                                        GetFederationToken, GetCallerIdentity
+//	                                        IAM: inline policies of roles, ListRoles, ListRoleTags (iam.go)
+//	POST / with X-Amz-Target                Organizations: the tree of accounts, read only (organizations.go)
 //	     /federation?Action=getSigninToken  credentials -> a sign-in token, once, 15 min
 //	GET  /federation?Action=login           sign-in token -> cookie, 303 to the console
 //	GET  /console/...                       who is signed in
 //	GET  /                                  what this is
 //
-// Everything is in memory and bounded. What is allowed to a caller by policies
-// of its own account is not modelled: its IAM policies allow everything, only
-// the role's trust policy decides. Session policies are checked for syntax and
-// size and change nothing. MFA devices do not exist.
+// Everything is in memory and bounded. A caller without Permissions may do
+// everything at STS that a trust policy admits, and nothing at IAM and
+// Organizations; with them they decide (identity.go). A deny in an inline policy of
+// a role is in force at once. Session policies are checked for syntax and size and
+// change nothing. MFA devices do not exist.
 package devaws
 
 import (
@@ -40,6 +43,10 @@ type Role struct {
 	// MaxSessionDuration is 1 h to 12 h; zero is 1 h.
 	MaxSessionDuration time.Duration
 	Tags               []iam.Tag
+	// Permissions is the role's identity policy, as JSON; Inline are its inline
+	// policies by name, which IAM calls change.
+	Permissions string
+	Inline      map[string]string
 }
 
 // User is an IAM user with a long-term key.
@@ -48,6 +55,8 @@ type User struct {
 	AccessKeyID     string // AKIA...
 	SecretAccessKey secret.String
 	Tags            []iam.Tag
+	// Permissions is the user's identity policy, as JSON.
+	Permissions string
 }
 
 // Config is what exists in this AWS.
@@ -60,6 +69,8 @@ type Config struct {
 	// OIDCProviders and SAMLProviders are whom roles may trust beside principals.
 	OIDCProviders []OIDCProvider
 	SAMLProviders []SAMLProvider
+	// Organization is the tree of accounts; nil is none.
+	Organization *Organization
 	// Fetch gets the keys of OIDC providers; nil is a client that knows no proxy.
 	Fetch *http.Client
 	Now   func() time.Time // time.Now where nil
@@ -75,6 +86,8 @@ type AWS struct {
 	oidc     map[string]*oidcProvider // by ARN
 	samlIdPs map[string]*samlProvider // by ARN
 	fetch    *http.Client
+	policies policies
+	tree     *Organization
 	verifier stswire.Verifier
 	sessions *sessions
 	signins  *signins
@@ -85,13 +98,15 @@ type AWS struct {
 
 type role struct {
 	Role
-	id    string
-	trust *trust
+	id          string
+	trust       *trust
+	permissions *permissions
 }
 
 type user struct {
 	User
 	id, name, partition, account string
+	permissions                  *permissions
 }
 
 // New checks the configuration, the trust policies above all, and returns all
@@ -99,7 +114,8 @@ type user struct {
 func New(cfg Config) (*AWS, error) {
 	a := &AWS{
 		accounts: map[string]Account{}, roles: map[iam.RoleARN]*role{}, users: map[string]*user{},
-		oidc: map[string]*oidcProvider{}, samlIdPs: map[string]*samlProvider{}, fetch: cfg.Fetch, now: cfg.Now, log: cfg.Log,
+		oidc: map[string]*oidcProvider{}, samlIdPs: map[string]*samlProvider{}, fetch: cfg.Fetch, tree: cfg.Organization, now: cfg.Now, log: cfg.Log,
+		policies: policies{inline: map[iam.RoleARN]map[string]*permissions{}},
 	}
 	if a.now == nil {
 		a.now = time.Now
@@ -134,6 +150,7 @@ func New(cfg Config) (*AWS, error) {
 	for _, p := range cfg.SAMLProviders {
 		faults = append(faults, a.addSAML(p))
 	}
+	faults = append(faults, a.checkTree())
 	if err := errors.Join(faults...); err != nil {
 		return nil, fmt.Errorf("devaws: %w", err)
 	}
@@ -162,7 +179,16 @@ func (a *AWS) addRole(r Role) error {
 			return fmt.Errorf("role %s: the account has a role of this name already", r.ARN)
 		}
 	}
-	a.roles[r.ARN] = &role{Role: r, id: uniqueID("AROA", r.ARN.String()), trust: parsed}
+	made := &role{Role: r, id: uniqueID("AROA", r.ARN.String()), trust: parsed}
+	if made.permissions, err = parsePermissions(r.Permissions); err != nil {
+		return fmt.Errorf("role %s: permissions: %w", r.ARN, err)
+	}
+	for name, text := range r.Inline {
+		if err := a.policies.put(r.ARN, name, text); err != nil {
+			return fmt.Errorf("role %s: inline policy %s: %w", r.ARN, name, err)
+		}
+	}
+	a.roles[r.ARN] = made
 	return nil
 }
 
@@ -179,7 +205,11 @@ func (a *AWS) addUser(u User) error {
 	if _, taken := a.users[u.AccessKeyID]; taken {
 		return fmt.Errorf("user %s: its access key is another user's too", u.ARN)
 	}
-	a.users[u.AccessKeyID] = &user{User: u, id: uniqueID("AIDA", u.ARN), partition: m[1], account: m[2], name: m[3]}
+	granted, err := parsePermissions(u.Permissions)
+	if err != nil {
+		return fmt.Errorf("user %s: permissions: %w", u.ARN, err)
+	}
+	a.users[u.AccessKeyID] = &user{User: u, id: uniqueID("AIDA", u.ARN), partition: m[1], account: m[2], name: m[3], permissions: granted}
 	return nil
 }
 

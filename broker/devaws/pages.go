@@ -43,6 +43,10 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "This is "+a.origin.String()+"; the request was for another host.", http.StatusMisdirectedRequest)
 		return
 	}
+	if r.URL.Path == "/" && strings.HasPrefix(r.Header.Get("X-Amz-Target"), organizationsTarget) {
+		a.organizations(w, r)
+		return
+	}
 	if r.URL.Path == "/" && (r.Method == http.MethodPost || strings.Contains(r.URL.RawQuery, "Action=")) {
 		a.sts(w, r)
 		return

@@ -20,25 +20,35 @@ const stsVersion = "2011-06-15"
 // sts answers one call of the query API.
 func (a *AWS) sts(w http.ResponseWriter, r *http.Request) {
 	requestID := uuid.NewString()
-	answer, err := a.answer(r)
-	if err == nil {
-		stswire.WriteAnswer(w, requestID, answer)
+	call, err := stswire.Read(r)
+	if err != nil {
+		a.refuseCall(w, r, requestID, err)
 		return
 	}
+	if call.Version == iamVersion {
+		a.iam(w, r, requestID, call)
+		return
+	}
+	answer, err := a.answer(r, call)
+	if err != nil {
+		a.refuseCall(w, r, requestID, err)
+		return
+	}
+	stswire.WriteAnswer(w, requestID, answer)
+}
+
+// refuseCall answers a call of the query API with an error.
+func (a *AWS) refuseCall(w http.ResponseWriter, r *http.Request, requestID string, err error) {
 	var fault *stswire.Error
 	if !errors.As(err, &fault) {
 		fault = stswire.Fail("InternalFailure", "")
 	}
 	// The code only: messages repeat what the caller sent, an external id perhaps.
-	a.log.DebugContext(r.Context(), "sts refused a call", "request_id", requestID, "code", fault.Code, "status", fault.Status)
+	a.log.DebugContext(r.Context(), "a call refused", "request_id", requestID, "code", fault.Code, "status", fault.Status)
 	stswire.WriteError(w, requestID, fault)
 }
 
-func (a *AWS) answer(r *http.Request) (stswire.Answer, error) {
-	call, err := stswire.Read(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *AWS) answer(r *http.Request, call *stswire.Call) (stswire.Answer, error) {
 	if call.Version != stsVersion {
 		return nil, stswire.InvalidAction(call)
 	}
@@ -123,6 +133,10 @@ func (a *AWS) open(target *role, who caller, op stswire.AssumeRole, duration tim
 // refusal look the same to the caller; the log tells them apart.
 func (a *AWS) authorize(r *http.Request, region string, who caller, arn iam.RoleARN, op stswire.AssumeRole) (*role, error) {
 	if who.user != nil { // AWS: a federated user cannot call STS
+		return nil, notAuthorized(who, "sts:AssumeRole", arn)
+	}
+	if !a.permitted(who, "sts:AssumeRole", arn.String(), a.contextKeys(r, region, who, op, op.SourceIdentity), true) {
+		a.log.InfoContext(r.Context(), "AssumeRole denied", "role", arn.String(), "caller", who.arn, "reason", "the caller's own policies do not allow it")
 		return nil, notAuthorized(who, "sts:AssumeRole", arn)
 	}
 	return a.trusted(r, region, who, arn, op, "sts:AssumeRole", nil)

@@ -27,6 +27,9 @@ type Call struct {
 // params are decoded parameters; the first value of a name is the one that counts.
 type params map[string]string
 
+// Value is a parameter, "" where the call has none of that name.
+func (c *Call) Value(name string) string { return c.params[name] }
+
 // Read reads a call from the form of a POST or the query of a GET. Its errors
 // are *Error, ready for WriteError.
 func Read(r *http.Request) (*Call, error) {

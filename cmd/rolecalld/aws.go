@@ -31,7 +31,7 @@ func (d *daemon) aws() *cobra.Command {
 
 // awsCommand is one way to print the setup.
 func (d *daemon) awsCommand(name, short string, render func(*awssetup.Setup) ([]byte, error)) *cobra.Command {
-	var path, principal string
+	var path, principal, operator string
 	c := &cobra.Command{
 		Use:   name,
 		Short: short,
@@ -41,7 +41,7 @@ func (d *daemon) awsCommand(name, short string, render func(*awssetup.Setup) ([]
 			if err != nil {
 				return err
 			}
-			setup, err := assemble.AWSSetup(loaded, principal)
+			setup, err := assemble.AWSSetup(loaded, principal, operator)
 			if err != nil {
 				return unreadable(err)
 			}
@@ -58,6 +58,7 @@ func (d *daemon) awsCommand(name, short string, render func(*awssetup.Setup) ([]
 	}
 	configFlag(c, &path)
 	c.Flags().StringVar(&principal, "principal", "", "the ARN of the broker's own user or role, for roles of the mode assume-role")
+	c.Flags().StringVar(&operator, "operator", "", "the ARN of who runs rolecalld revoke, for aws.revocation_role")
 	return c
 }
 

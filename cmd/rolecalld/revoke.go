@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os/user"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/rolecall/rolecall/broker/operate"
 	"github.com/rolecall/rolecall/broker/revocation"
+	"github.com/rolecall/rolecall/broker/vend/revoke"
 	"github.com/rolecall/rolecall/cmd/internal/assemble"
 )
 
@@ -44,7 +46,7 @@ func (d *daemon) revoke() *cobra.Command {
 	c.Flags().StringVar(&f.session, "session", "", "the id of a session")
 	c.Flags().StringVar(&f.grant, "grant", "", "the name of a grant")
 	c.Flags().StringVar(&f.until, "until", "", "refuse new sign-ins (user) or orders (grant) before this time, RFC 3339")
-	c.Flags().BoolVar(&f.aws, "aws", false, "print what denies credentials that are out already")
+	c.Flags().BoolVar(&f.aws, "aws", false, "deny credentials that are out already, or print what does")
 	c.MarkFlagsOneRequired("user", "session", "grant")
 	c.MarkFlagsMutuallyExclusive("user", "session", "grant")
 	return c
@@ -68,14 +70,22 @@ func (d *daemon) runRevoke(ctx context.Context, f revokeFlags) error {
 		}
 	}
 	options := assemble.Options{Config: loaded, Log: d.logger(slog.LevelWarn), Now: d.now}
-	done, err := assemble.Revoke(ctx, options, order, operatorName())
+	done, err := assemble.Revoke(ctx, options, assemble.RevokeOptions{Order: order, Operator: operatorName(), AWS: f.aws})
 	if errors.Is(err, operate.ErrBadOrder) {
 		return errUsage{err}
 	}
 	if err != nil {
-		return err
+		if done.Number == 0 {
+			return err
+		}
+		// What was done is said all the same.
+		return errors.Join(writeRevoked(d.stdout, order, done, f.aws), err)
 	}
-	return writeRevoked(d.stdout, order, done, f.aws)
+	err = writeRevoked(d.stdout, order, done, f.aws)
+	if slices.ContainsFunc(done.Changes, func(c revoke.Change) bool { return c.Err != nil }) {
+		err = errors.Join(err, errors.New("not every role was changed: their credentials still work"))
+	}
+	return err
 }
 
 // operatorName is who runs the program, for the record.
@@ -106,29 +116,77 @@ func writeRevoked(w io.Writer, order operate.Order, done assemble.Revoked, aws b
 	}
 	fmt.Fprintf(b, "AWS credentials that are out already end by %s at the latest.\n", at(done.Last))
 	if !aws {
-		fmt.Fprintf(b, "To cut them off now: the same with --aws, which prints the policy.\n")
+		fmt.Fprintf(b, "To cut them off now: the same with --aws.\n")
 		return b.Flush()
 	}
 	writeDeny(b, done)
 	return b.Flush()
 }
 
-// writeDeny prints the policy and the commands.
-func writeDeny(b *bufio.Writer, done assemble.Revoked) {
+// writeByHand prints the policy and the commands, and gives those that undo it.
+func writeByHand(b *bufio.Writer, deny revoke.Deny) (undo []string) {
 	const file = "rolecall-revoke.json"
+	apply, undo := deny.Commands(file)
+	fmt.Fprintf(b, "\nSave this as %s:\n\n%s\n\nThen, in each account (it replaces an earlier policy of that name on the role):\n\n", file, deny.Document())
+	for _, line := range apply {
+		fmt.Fprintln(b, "  "+line)
+	}
+	return undo
+}
+
+// writeDeny says what denies credentials that are out.
+func writeDeny(b *bufio.Writer, done assemble.Revoked) {
 	for _, note := range done.Notes {
 		fmt.Fprintf(b, "Note: %s.\n", note)
 	}
 	if len(done.Deny.Roles) == 0 {
 		return
 	}
-	apply, undo := done.Deny.Commands(file)
-	fmt.Fprintf(b, "\nSave this as %s:\n\n%s\n\nThen, in each account (it replaces an earlier policy of that name on the role):\n\n", file, done.Deny.Document())
-	for _, line := range apply {
-		fmt.Fprintln(b, "  "+line)
+	if len(done.Changes) > 0 {
+		writeWritten(b, done)
+		return
 	}
+	undo := writeByHand(b, done.Deny)
 	fmt.Fprintf(b, "\nTo undo it, at the latest when it is over:\n\n")
 	for _, line := range undo {
 		fmt.Fprintln(b, "  "+line)
+	}
+}
+
+// writeWritten says what was changed in AWS, what is left to do by hand, and how
+// to undo it.
+func writeWritten(b *bufio.Writer, done assemble.Revoked) {
+	fmt.Fprintf(b, "\nThe policy %s, written as the revocation role:\n\n", revoke.PolicyName)
+	left := done.Deny
+	left.Roles = nil
+	var undo []string
+	for _, c := range done.Changes {
+		switch {
+		case c.Err != nil:
+			fmt.Fprintf(b, "  %s: NOT CHANGED: %v\n", c.Role, c.Err)
+			left.Roles = append(left.Roles, c.Role)
+			continue
+		case c.Before == c.After:
+			fmt.Fprintf(b, "  %s: denied them already\n", c.Role)
+			continue
+		case c.Before == "":
+			fmt.Fprintf(b, "  %s: made\n", c.Role)
+		default:
+			fmt.Fprintf(b, "  %s: added to; %d earlier entries stay, %d were over and are gone\n", c.Role, c.Kept, c.Dropped)
+		}
+		if c.Foreign > 0 {
+			fmt.Fprintf(b, "    it also holds %d statements that rolecall did not write; they stay\n", c.Foreign)
+		}
+		undo = append(undo, c.Undo)
+	}
+	if len(undo) > 0 {
+		fmt.Fprintf(b, "\nAWS needs a few seconds to know it everywhere. To undo it:\n\n")
+	}
+	for _, line := range undo {
+		fmt.Fprintln(b, "  "+line)
+	}
+	if len(left.Roles) > 0 {
+		fmt.Fprintf(b, "\nFor what was not changed, by hand:\n")
+		writeByHand(b, left)
 	}
 }

@@ -1,11 +1,14 @@
 // Package revoke is what takes back credentials that are out already: STS cannot,
 // but a policy on the role can deny every session that was issued before a time.
 //
+//	Deny.Document, Deny.Commands   what to do by hand
+//	Writer.Write                   the same by aws.revocation_role: the policy rolecall-revoke of each role is
+//	                               read, merged, written, and read again until what was meant is in it
+//
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html
 package revoke
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,41 +26,56 @@ type Deny struct {
 	Before time.Time
 	// SourceIdentities are whose; none is everybody's.
 	SourceIdentities []string
-	// Roles are where, sorted and each once by Commands.
+	// Roles are where, in any order.
 	Roles []iam.RoleARN
 }
 
 // Document is the policy, as JSON.
 func (d Deny) Document() string {
-	condition := map[string]map[string]any{"DateLessThan": {"aws:TokenIssueTime": instant(d.Before)}}
-	if len(d.SourceIdentities) > 0 {
-		condition["StringEquals"] = map[string]any{"aws:SourceIdentity": d.SourceIdentities}
-	}
-	text, err := json.MarshalIndent(map[string]any{
-		"Version": "2012-10-17",
-		"Statement": []any{map[string]any{
-			"Sid": "RolecallRevoke", "Effect": "Deny", "Action": "*", "Resource": "*", "Condition": condition,
-		}},
-	}, "", "  ")
-	if err != nil {
-		return "" // strings always encode
-	}
-	return string(text)
+	p := policy{entries: d.entries()}
+	p.sort()
+	return p.document("  ")
 }
 
-// instant is a whole second after all that was issued: IAM compares seconds, and
-// a session of the same second must not slip through.
-func instant(at time.Time) string {
-	return at.UTC().Truncate(time.Second).Add(time.Second).Format(time.RFC3339)
+// entries are what a role's policy must hold.
+func (d Deny) entries() []entry {
+	// IAM compares seconds, and a session of the same second must not slip through.
+	before := d.Before.UTC().Truncate(time.Second).Add(time.Second)
+	if len(d.SourceIdentities) == 0 {
+		return []entry{{before: before}}
+	}
+	var entries []entry
+	for _, source := range d.SourceIdentities {
+		entries = append(entries, entry{before, source})
+	}
+	return entries
+}
+
+// roles are the roles, sorted and each once.
+func (d Deny) roles() []iam.RoleARN {
+	roles := slices.Clone(d.Roles)
+	slices.SortFunc(roles, func(a, b iam.RoleARN) int { return strings.Compare(a.String(), b.String()) })
+	return slices.Compact(roles)
 }
 
 // Commands put the policy on the roles, and take it away again.
 func (d Deny) Commands(file string) (apply, undo []string) {
-	roles := slices.Clone(d.Roles)
-	slices.SortFunc(roles, func(a, b iam.RoleARN) int { return strings.Compare(a.String(), b.String()) })
-	for _, r := range slices.Compact(roles) {
+	for _, r := range d.roles() {
 		apply = append(apply, fmt.Sprintf("aws iam put-role-policy --role-name %s --policy-name %s --policy-document file://%s   # account %s", r.Name, PolicyName, file, r.Account))
-		undo = append(undo, fmt.Sprintf("aws iam delete-role-policy --role-name %s --policy-name %s   # account %s", r.Name, PolicyName, r.Account))
+		undo = append(undo, remove(r))
 	}
 	return apply, undo
+}
+
+func remove(r iam.RoleARN) string {
+	return fmt.Sprintf("aws iam delete-role-policy --role-name %s --policy-name %s   # account %s", r.Name, PolicyName, r.Account)
+}
+
+// restore puts back what a role had before.
+func restore(r iam.RoleARN, document string) string {
+	if document == "" {
+		return remove(r)
+	}
+	quoted := "'" + strings.ReplaceAll(document, "'", `'\''`) + "'"
+	return fmt.Sprintf("aws iam put-role-policy --role-name %s --policy-name %s --policy-document %s   # account %s", r.Name, PolicyName, quoted, r.Account)
 }

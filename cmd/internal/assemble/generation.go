@@ -50,8 +50,25 @@ func newGeneration(options Options, serving bool, samlKeys func() ([]crypto.Sign
 		faults = append(faults, asFaults(config.Pos{File: options.Config.File}, err)...)
 	} else {
 		g.warnings = append(g.warnings, g.policy.Warnings()...)
+		faults = append(faults, givesRevocation(options.Config, g.policy)...)
 	}
 	return g, faults.Err()
+}
+
+// givesRevocation refuses a grant of the revocation role: whoever had it could
+// write policies on the roles of everybody.
+func givesRevocation(c *config.Config, compiled *policy.Policy) (faults config.Faults) {
+	role := c.AWS.RevocationRole
+	if role.Value == "" {
+		return nil
+	}
+	for _, t := range compiled.Targets() {
+		name := strings.TrimPrefix(t.Role.Path+t.Role.Name, "/")
+		if t.Role.String() == role.Value || name == strings.TrimPrefix(role.Value, "/") {
+			faults.Add(role.Pos, "aws.revocation_role: the grant %q gives %s to people, who could then change what others may do; give the revocation role to nobody", t.Grant, t.Role)
+		}
+	}
+	return faults
 }
 
 // asFaults gives the faults of a constructor; an error that is none gets the

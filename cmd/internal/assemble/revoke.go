@@ -1,12 +1,17 @@
 package assemble
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/rolecall/rolecall/broker/audit"
 	"github.com/rolecall/rolecall/broker/iam"
@@ -17,6 +22,7 @@ import (
 	"github.com/rolecall/rolecall/broker/store/sqlite"
 	"github.com/rolecall/rolecall/broker/vend/revoke"
 	"github.com/rolecall/rolecall/config"
+	"github.com/rolecall/rolecall/config/secret"
 )
 
 // operatorFile is the record of operators, a chain of its own beside the daemon's.
@@ -33,10 +39,26 @@ type Revoked struct {
 	Notes []string
 	// Record is the file that has it.
 	Record string
+	// Changes are what the revocation role did in AWS.
+	Changes []revoke.Change
 }
 
-// Revoke takes something back in the store, beside running daemons.
-func Revoke(ctx context.Context, options Options, order operate.Order, operator string) (r Revoked, err error) {
+// RevokeOptions say what to take back, and where.
+type RevokeOptions struct {
+	Order operate.Order
+	// Operator is who orders it, for the record and for CloudTrail.
+	Operator string
+	// AWS also writes the deny, where aws.revocation_role is set.
+	AWS bool
+	// Credentials are the operator's; nil is the SDK's default chain.
+	Credentials aws.CredentialsProvider
+	// Settle is the pause before what was written in AWS is looked at again; zero is the usual one.
+	Settle time.Duration
+}
+
+// Revoke takes something back in the store, beside running daemons, and in AWS.
+func Revoke(ctx context.Context, options Options, what RevokeOptions) (r Revoked, err error) {
+	order := what.Order
 	compiled, err := Policy(options.Config)
 	if err != nil {
 		return r, err
@@ -65,12 +87,58 @@ func Revoke(ctx context.Context, options Options, order operate.Order, operator 
 	for _, p := range options.Config.Providers {
 		providers = append(providers, p.Name.Value)
 	}
-	operating := operate.New(operate.Config{Store: store, Audit: record, Providers: providers, Operator: operator, Now: options.Now})
+	operating := operate.New(operate.Config{Store: store, Audit: record, Providers: providers, Operator: what.Operator, Now: options.Now})
 	if r.Done, err = operating.Revoke(ctx, order); err != nil {
 		return r, err
 	}
 	r.deny(order, append(owner, r.People...), targets)
+	if what.AWS && options.Config.AWS.RevocationRole.Value != "" && len(r.Deny.Roles) > 0 {
+		return r, r.write(ctx, options, what, record)
+	}
 	return r, nil
+}
+
+// write puts the deny on the roles, as the revocation role. The record has the
+// intent before, and the outcome of each role after.
+func (r *Revoked) write(ctx context.Context, options Options, what RevokeOptions, record *audit.Log) error {
+	c := options.Config
+	credentials := what.Credentials
+	if credentials == nil {
+		chain, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(c.AWS.Region))
+		if err != nil {
+			return fmt.Errorf("the operator's AWS credentials: %w", err)
+		}
+		credentials = chain.Credentials
+	}
+	ids := map[string]secret.String{}
+	for _, a := range c.Accounts {
+		ids[a.ID.Value] = a.ExternalID
+	}
+	writer, err := revoke.NewWriter(revoke.WriterConfig{
+		Credentials: credentials, Role: c.AWS.RevocationRole.Value, ExternalIDs: ids, Operator: what.Operator,
+		Region: c.AWS.Region, Endpoint: c.AWS.Endpoint.Value, Settle: what.Settle, Now: options.Now,
+	})
+	if err != nil {
+		return err
+	}
+	event := audit.Event{
+		RequestID: "operator", Event: "revoke-aws", Via: "operator",
+		Detail: fmt.Sprintf("by %s, revocation %d, %d roles, of %s", what.Operator, r.Number, len(r.Deny.Roles), cmp.Or(strings.Join(r.Deny.SourceIdentities, ", "), "everybody")),
+	}
+	if err := record.Append(ctx, event); err != nil {
+		return fmt.Errorf("the record of operators cannot be written, so nothing was changed in AWS: %w", err)
+	}
+	r.Changes = writer.Write(ctx, r.Deny)
+	for _, change := range r.Changes {
+		event.Role, event.Outcome, event.Reason = change.Role.String(), audit.Granted, ""
+		if change.Err != nil {
+			event.Outcome, event.Reason = audit.Failed, change.Err.Error()
+		}
+		if err := record.Append(context.WithoutCancel(ctx), event); err != nil {
+			return fmt.Errorf("the record of operators cannot be written: %w", err)
+		}
+	}
+	return nil
 }
 
 // ownerOf is whose session is about to end.

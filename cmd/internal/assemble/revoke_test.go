@@ -94,7 +94,7 @@ func ordered(t *testing.T, d *Daemon, caller broker.Caller, role string) string 
 // revokeAndPoll revokes beside the nodes, and lets them ask as they do each second.
 func revokeAndPoll(t *testing.T, nodes [2]*Daemon, order operate.Order) Revoked {
 	t.Helper()
-	done, err := Revoke(t.Context(), nodes[0].options, order, "root")
+	done, err := Revoke(t.Context(), nodes[0].options, RevokeOptions{Order: order, Operator: "root"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestARevokedSessionEndsAtTheNextRead(t *testing.T) {
 		}
 		tokens, ids = append(tokens, token), append(ids, made.ID)
 	}
-	done, err := Revoke(t.Context(), nodes[0].options, operate.Order{Kind: revocation.Session, Target: ids[0]}, "root")
+	done, err := Revoke(t.Context(), nodes[0].options, RevokeOptions{Order: operate.Order{Kind: revocation.Session, Target: ids[0]}, Operator: "root"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestARevokedSessionEndsAtTheNextRead(t *testing.T) {
 		}
 	}
 	// By the user name that is in the session: the other one ends too.
-	if _, err := Revoke(t.Context(), nodes[0].options, operate.Order{Kind: revocation.User, Target: "alice"}, "root"); err != nil {
+	if _, err := Revoke(t.Context(), nodes[0].options, RevokeOptions{Order: operate.Order{Kind: revocation.User, Target: "alice"}, Operator: "root"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := nodes[1].Broker.Session(t.Context(), broker.Origin{}, tokens[1]); broker.CodeOf(err) != broker.Unauthenticated {

@@ -86,7 +86,7 @@ func proven(prove prover, as idp.Identity, spec vend.Spec) vend.Spec {
 
 func setupAWS(t *testing.T, d *Daemon, loaded *config.Config, awsURL, issuer string) *devaws.AWS {
 	t.Helper()
-	setup, err := AWSSetup(loaded, setupUser)
+	setup, err := AWSSetup(loaded, setupUser, "")
 	if err != nil {
 		t.Fatal(err)
 	}

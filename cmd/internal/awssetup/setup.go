@@ -17,6 +17,9 @@ import (
 	"github.com/rolecall/rolecall/config/secret"
 )
 
+// minLongest is the least that MaxSessionDuration may be.
+const minLongest = time.Hour
+
 // Config is what a Setup is made from.
 type Config struct {
 	Targets  []policy.Target
@@ -24,6 +27,10 @@ type Config struct {
 	Audience string // aws.audience
 	// Principal is the broker's own ARN in AWS, for roles of the mode assume-role.
 	Principal string
+	// RevocationRole is aws.revocation_role, Operator the ARN of who may assume it.
+	RevocationRole, Operator string
+	// ExternalIDs are those of accounts, by their id.
+	ExternalIDs map[string]secret.String
 }
 
 // Setup is everything that AWS must know.
@@ -43,6 +50,7 @@ type role struct {
 	hub     bool // assumed on the way to others
 	outward []iam.RoleARN
 	ids     []secret.String // external ids, of a hub
+	revokes []iam.RoleARN   // of a revocation role: those whose policy it writes
 }
 
 // Document is a policy document.
@@ -67,7 +75,7 @@ func New(config Config) (*Setup, error) {
 	byARN := map[iam.RoleARN]*role{}
 	find := func(arn iam.RoleARN) *role {
 		if byARN[arn] == nil {
-			byARN[arn] = &role{arn: arn, account: policy.Account{ID: arn.Account}, longest: time.Hour}
+			byARN[arn] = &role{arn: arn, account: policy.Account{ID: arn.Account}, longest: minLongest}
 		}
 		return byARN[arn]
 	}
@@ -94,6 +102,9 @@ func New(config Config) (*Setup, error) {
 	}
 	if needed && config.Principal == "" {
 		return nil, fmt.Errorf("roles of the mode assume-role trust the broker's own principal: name its ARN with --principal")
+	}
+	if err := s.addRevocation(byARN); err != nil {
+		return nil, err
 	}
 	s.roles = slices.SortedFunc(maps.Values(byARN), func(a, b *role) int { return cmp.Compare(a.arn.String(), b.arn.String()) })
 	return s, nil
@@ -126,6 +137,9 @@ var recipients = map[string]string{
 // trust is a statement for each way in which the role is assumed.
 func (s *Setup) trust(r *role) Document {
 	d := Document{Version: "2012-10-17"}
+	if len(r.revokes) > 0 {
+		d.Statement = append(d.Statement, s.trustOperator(r))
+	}
 	if r.hub {
 		st := Statement{Sid: "RolecallHub", Effect: "Allow", Principal: map[string]any{"AWS": s.config.Principal}, Action: []string{"sts:AssumeRole"}}
 		if ids := distinctIDs(r.ids); len(ids) > 0 {
@@ -214,15 +228,19 @@ func (d Document) text() string {
 	return string(data)
 }
 
-// outward is what a hub role must be allowed to do.
+// permissions are what a hub role must be allowed to do.
 func (r *role) permissions() Document {
-	var resources []string
-	for _, arn := range r.outward {
-		if !slices.Contains(resources, arn.String()) {
-			resources = append(resources, arn.String())
-		}
-	}
 	return Document{Version: "2012-10-17", Statement: []Statement{{
-		Sid: "RolecallSpokes", Effect: "Allow", Action: []string{"sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"}, Resource: resources,
+		Sid: "RolecallSpokes", Effect: "Allow", Action: []string{"sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"}, Resource: distinct(r.outward),
 	}}}
+}
+
+// distinct are ARNs, sorted and each once.
+func distinct(roles []iam.RoleARN) []string {
+	var texts []string
+	for _, arn := range roles {
+		texts = append(texts, arn.String())
+	}
+	slices.Sort(texts)
+	return slices.Compact(texts)
 }

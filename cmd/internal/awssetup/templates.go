@@ -52,6 +52,13 @@ func label(r *role) string {
 	return clean + "x" + hex.EncodeToString(sum[:4])
 }
 
+func (r *role) description() string {
+	if len(r.revokes) > 0 {
+		return "assumed by operators to write the policy rolecall-revoke"
+	}
+	return "assumed by rolecall"
+}
+
 // Terraform is the whole as a .tf.json file. Each account has a provider alias
 // aws.account_ID that the surrounding configuration defines.
 func (s *Setup) Terraform() ([]byte, error) {
@@ -75,11 +82,11 @@ func (s *Setup) Terraform() ([]byte, error) {
 	for _, r := range s.roles {
 		alias, name := "aws.account_"+r.arn.Account, "role_"+label(r)
 		add("aws_iam_role", name, object{
-			"provider": alias, "name": r.arn.Name, "path": r.arn.Path, "description": "assumed by rolecall",
+			"provider": alias, "name": r.arn.Name, "path": r.arn.Path, "description": r.description(),
 			"assume_role_policy": literal(s.trust(r).text()), "max_session_duration": int(r.longest.Seconds()),
 		})
-		if r.hub {
-			add("aws_iam_role_policy", name, object{"provider": alias, "name": "rolecall-spokes", "role": "${aws_iam_role." + name + ".name}", "policy": literal(r.permissions().text())})
+		for policy, document := range r.inline() {
+			add("aws_iam_role_policy", name, object{"provider": alias, "name": policy, "role": "${aws_iam_role." + name + ".name}", "policy": literal(document.text())})
 		}
 	}
 	return indent(object{"resource": resources})
@@ -110,11 +117,11 @@ func (s *Setup) CloudFormation() ([]byte, error) {
 	}
 	for _, r := range s.roles {
 		properties := object{
-			"RoleName": r.arn.Name, "Path": r.arn.Path, "Description": "assumed by rolecall",
+			"RoleName": r.arn.Name, "Path": r.arn.Path, "Description": r.description(),
 			"AssumeRolePolicyDocument": s.trust(r), "MaxSessionDuration": int(r.longest.Seconds()),
 		}
-		if r.hub {
-			properties["Policies"] = []object{{"PolicyName": "rolecall-spokes", "PolicyDocument": r.permissions()}}
+		for policy, document := range r.inline() {
+			properties["Policies"] = []object{{"PolicyName": policy, "PolicyDocument": document}}
 		}
 		resources["Role"+label(r)] = object{"Type": "AWS::IAM::Role", "Condition": "InAccount" + r.arn.Account, "Properties": properties}
 	}
