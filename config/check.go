@@ -1,7 +1,6 @@
 package config
 
 import (
-	"crypto/tls"
 	"net"
 	"net/netip"
 	"net/url"
@@ -101,7 +100,7 @@ func (c *checker) server() {
 	case (s.TLS.Cert == "") != (s.TLS.Key == ""):
 		c.fault("server.tls", "cert and key go together; give both or none")
 	case s.TLS.Cert != "":
-		if _, err := tls.LoadX509KeyPair(s.TLS.Cert, s.TLS.Key); err != nil {
+		if _, err := s.TLS.Load(); err != nil {
 			c.fault("server.tls", "the certificate cannot be used: %v", err)
 		}
 		if u != nil && u.Scheme == "http" {

@@ -33,6 +33,25 @@ func TestAPipeThatNobodyWritesToIsReadAsEmpty(t *testing.T) {
 	}
 }
 
+func TestACertificateThatIsAPipeHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	makePipe(t, pipe)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := Parse("rolecall.yaml", []byte("server: {url: https://sso.example.com, tls: {cert: "+pipe+", key: "+pipe+"}}\n"), none)
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if err == nil || !strings.Contains(err.Error(), "server.tls") {
+			t.Errorf("an empty certificate was taken: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("reading waits for a writer")
+	}
+}
+
 func TestTrustingEverybodyAsAProxyIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	for cidr, warned := range map[string]bool{"0.0.0.0/0": true, "::/0": true, "10.0.0.0/8": false, "192.0.2.7/32": false} {

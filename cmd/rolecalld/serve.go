@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +21,10 @@ func (d *daemon) serve() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the broker from a configuration file",
-		Args:  cobra.NoArgs,
+		Long: "Run the broker from a configuration file. SIGHUP reads the file again: providers, grants, accounts, sessions,\n" +
+			"admins and the certificate change at once, what else changes waits for a restart and is said in the log. A file\n" +
+			"that `rolecalld check` would refuse changes nothing.",
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			loaded, err := d.load(path)
 			if err != nil {
@@ -49,12 +55,40 @@ func (d *daemon) runServer(ctx context.Context, loaded *config.Config, log *slog
 		_ = broker.Close()
 		return fmt.Errorf("listen on %s: %w", loaded.Server.Listen, err)
 	}
+	end := d.reloadOnHangup(ctx, broker, loaded.File, log)
+	defer end()
 	log.Info("serving", "url", loaded.Server.URL.Value, "listen", listener.Addr().String(), "config", loaded.File, "digest", loaded.Digest)
 	err = broker.Serve(ctx, listener)
 	if closed := broker.Close(); err == nil {
 		err = closed
 	}
 	return err
+}
+
+// reloadOnHangup reads the configuration again at each SIGHUP, until end. What is
+// wrong with it is in the log and in the record.
+func (d *daemon) reloadOnHangup(ctx context.Context, broker *assemble.Daemon, path string, log *slog.Logger) (end func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+				log.Info("reading the configuration again", "config", path)
+				_ = broker.Reload(ctx, func() (*config.Config, error) { return config.Load(path) }) // it has said so
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hangups)
+		cancel()
+		<-ended
+	}
 }
 
 func (d *daemon) schema() *cobra.Command {

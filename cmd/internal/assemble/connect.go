@@ -1,7 +1,7 @@
 package assemble
 
 import (
-	"context"
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -21,67 +21,49 @@ import (
 	"github.com/rolecall/rolecall/broker/endpoint/token"
 	"github.com/rolecall/rolecall/broker/endpoint/visitor"
 	"github.com/rolecall/rolecall/broker/issuer"
-	"github.com/rolecall/rolecall/broker/limit"
 	"github.com/rolecall/rolecall/broker/marks"
 	"github.com/rolecall/rolecall/broker/oauth"
 	"github.com/rolecall/rolecall/broker/operate"
 	"github.com/rolecall/rolecall/broker/replay"
-	"github.com/rolecall/rolecall/broker/revocation"
 	"github.com/rolecall/rolecall/broker/session"
-	"github.com/rolecall/rolecall/broker/vend/console"
+	"github.com/rolecall/rolecall/config"
 )
 
-// connect joins state, providers and policy into the services, and those with
-// the endpoints.
-func (d *Daemon) connect(ctx context.Context, g *generation) error {
-	c, o := d.options.Config, d.options
-	vendor, err := d.newVendor(ctx)
-	if err != nil {
-		return err
-	}
-	federation, err := console.New(console.Config{Endpoint: d.signinEndpoint(), Issuer: serverURL(c), Now: o.Now})
-	if err != nil {
-		return fmt.Errorf("aws.signin_endpoint: %w", err)
-	}
+// connect joins a generation with the state of the process into the services, and
+// those with the endpoints.
+func (g *generation) connect(d *Daemon) error {
+	c, o := g.options.Config, g.options
 	sessions := session.NewSessions(session.Config{Store: d.store, Max: c.Session.Max, Idle: c.Session.Idle, Now: o.Now})
 	once := replay.New(replay.Config{Store: d.store, Now: o.Now})
-	limiter := limit.New(limit.Config{PerAddress: c.Limits.PerAddress, PerSubject: c.Limits.PerSubject, Now: o.Now})
-	published, err := d.newIssuer()
+	published, err := d.newIssuer(c)
 	if err != nil {
 		return err
 	}
-	d.revoked = revocation.New(d.store, o.Log)
-	if err := d.revoked.Poll(ctx); err != nil {
-		return err
-	}
-	d.Broker = broker.New(broker.Config{
-		Providers: g.providers, Policy: g.policy, Vendor: vendor, Federation: federation,
-		Sessions: sessions, Replay: once, Limit: limiter, Audit: d.audit, Tally: d.tally,
+	g.broker = broker.New(broker.Config{
+		Providers: g.providers(), Policy: g.policy, Vendor: d.vendor, Federation: d.federation,
+		Sessions: sessions, Replay: once, Limit: d.limiter, Audit: d.audit, Tally: d.tally,
 		Prove: d.newProofs(published), Revoked: d.revoked,
 		OutliveSession: c.AWS.OutliveSession, Log: o.Log, Now: o.Now,
 	})
-	authorization := oauth.New(d.deviceFlow(oauth.Config{
-		URL: serverURL(c), Sessions: sessions, Tokens: session.NewTokens(d.store, o.Now), Issuer: published, Broker: d.Broker, Replay: once,
-		Limit: limiter, Audit: d.audit, RefreshMax: c.Session.RefreshMax, Log: o.Log, Now: o.Now,
+	authorization := oauth.New(d.deviceFlow(c, oauth.Config{
+		URL: serverURL(c), Sessions: sessions, Tokens: session.NewTokens(d.store, o.Now), Issuer: published, Broker: g.broker, Replay: once,
+		Limit: d.limiter, Audit: d.audit, RefreshMax: c.Session.RefreshMax, Log: o.Log, Now: o.Now,
 	}))
-	d.desk = operate.NewDesk(operate.DeskConfig{Admins: c.Admins, Sessions: sessions, Record: d.audit, Forget: d.Broker.Forget, Now: o.Now})
-	d.account = account.New(account.Config{
-		Sessions: sessions, Marks: marks.NewBook(d.store, o.Now), Record: d.audit, Forget: d.Broker.Forget, Now: o.Now,
+	g.desk = operate.NewDesk(operate.DeskConfig{Admins: c.Admins, Sessions: sessions, Record: d.audit, Forget: g.broker.Forget, Now: o.Now})
+	g.account = account.New(account.Config{
+		Sessions: sessions, Marks: marks.NewBook(d.store, o.Now), Record: d.audit, Forget: g.broker.Forget, Now: o.Now,
 	})
-	return d.mount(authorization, published)
+	return g.mount(d, authorization, published)
 }
 
 // signinEndpoint is the stand-in's console, where there is a stand-in.
-func (d *Daemon) signinEndpoint() string {
-	if own := d.options.Config.AWS.SigninEndpoint.Value; own != "" {
-		return own
-	}
-	return d.options.Config.AWS.Endpoint.Value
+func signinEndpoint(c *config.Config) string {
+	return cmp.Or(c.AWS.SigninEndpoint.Value, c.AWS.Endpoint.Value)
 }
 
 // mount puts every endpoint on the HTTP edge: one line each.
-func (d *Daemon) mount(authorization *oauth.Server, published *issuer.Issuer) error {
-	c, o := d.options.Config, d.options
+func (g *generation) mount(d *Daemon, authorization *oauth.Server, published *issuer.Issuer) error {
+	c, o := g.options.Config, g.options
 	public, err := url.Parse(serverURL(c))
 	if err != nil {
 		return fmt.Errorf("server.url: %w", err)
@@ -91,32 +73,32 @@ func (d *Daemon) mount(authorization *oauth.Server, published *issuer.Issuer) er
 	if err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
-	edge := d.edgeConfig(public)
+	edge := d.edgeConfig(c, public)
 	edge.Problems = pages
-	signIn := endpoint.SignIn{Service: d.Broker, Cookies: cookies, Pages: pages}
-	door := visitor.Door{Sessions: d.Broker, Cookies: cookies, Admin: d.desk.Admits}
-	own, err := accountendpoint.New(accountendpoint.Config{Service: d.account, Marks: d.account, Roles: d.Broker, Door: door, Pages: pages, Now: o.Now})
+	signIn := endpoint.SignIn{Service: g.broker, Cookies: cookies, Pages: pages}
+	door := visitor.Door{Sessions: g.broker, Cookies: cookies, Admin: g.desk.Admits}
+	own, err := accountendpoint.New(accountendpoint.Config{Service: g.account, Marks: g.account, Roles: g.broker, Door: door, Pages: pages, Now: o.Now})
 	if err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
-	desk, err := admin.New(admin.Config{Service: d.desk, Door: door, Pages: pages, Now: o.Now})
+	desk, err := admin.New(admin.Config{Service: g.desk, Door: door, Pages: pages, Now: o.Now})
 	if err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
-	d.edge = endpoint.New(edge,
+	g.edge = endpoint.New(edge,
 		pages,
 		own,
 		desk,
-		login.Endpoint{Service: d.Broker, Pages: pages, Cookies: cookies},
-		samlendpoint.Endpoint{SignIn: signIn, Metadata: d.Broker, Logout: d.Broker},
-		oidcendpoint.Endpoint{SignIn: signIn, Logout: d.Broker},
-		portal.Endpoint{Service: d.Broker, Explain: d.Broker, Own: d.account, Admin: d.desk.Admits, Pages: pages, Cookies: cookies, URL: serverURL(c), Region: c.AWS.Region, ConsoleOrigins: d.consoleOrigins(), Now: o.Now},
+		login.Endpoint{Service: g.broker, Pages: pages, Cookies: cookies},
+		samlendpoint.Endpoint{SignIn: signIn, Metadata: g.broker, Logout: g.broker},
+		oidcendpoint.Endpoint{SignIn: signIn, Logout: g.broker},
+		portal.Endpoint{Service: g.broker, Explain: g.broker, Own: g.account, Admin: g.desk.Admits, Pages: pages, Cookies: cookies, URL: serverURL(c), Region: c.AWS.Region, ConsoleOrigins: consoleOrigins(c), Now: o.Now},
 		token.Endpoint{
-			Service: authorization, Extensions: authorization, Exchanger: d.Broker, Audiences: []string{serverURL(c), published.URL()},
-			Sessions: d.Broker, Metadata: published, Pages: consentPage{pages}, Cookies: cookies, Now: o.Now,
+			Service: authorization, Extensions: authorization, Exchanger: g.broker, Audiences: []string{serverURL(c), published.URL()},
+			Sessions: g.broker, Metadata: published, Pages: consentPage{pages}, Cookies: cookies, Now: o.Now,
 		},
-		device.Endpoint{Service: authorization, Sessions: d.Broker, Pages: devicePage{pages}, Cookies: cookies},
-		api.Endpoint{Service: d.Broker, Tokens: authorization, Cookies: cookies},
+		device.Endpoint{Service: authorization, Sessions: g.broker, Pages: devicePage{pages}, Cookies: cookies},
+		api.Endpoint{Service: g.broker, Tokens: authorization, Cookies: cookies},
 	)
 	return nil
 }
@@ -141,11 +123,11 @@ func fields(given []token.Field) []page.Field {
 }
 
 // consoleOrigins are the addresses that opening a console passes through.
-func (d *Daemon) consoleOrigins() []string {
-	if at := d.signinEndpoint(); at != "" {
+func consoleOrigins(c *config.Config) []string {
+	if at := signinEndpoint(c); at != "" {
 		return []string{at}
 	}
-	switch partitionOf(d.options.Config.AWS.Region) {
+	switch partitionOf(c.AWS.Region) {
 	case "aws-us-gov":
 		return []string{"https://*.amazonaws-us-gov.com"}
 	case "aws-cn":

@@ -7,6 +7,7 @@ package assemble
 import (
 	"context"
 	"crypto"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,16 +17,16 @@ import (
 	"net/url"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/rolecall/rolecall/broker"
-	"github.com/rolecall/rolecall/broker/account"
 	"github.com/rolecall/rolecall/broker/audit"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/keys"
-	"github.com/rolecall/rolecall/broker/operate"
+	"github.com/rolecall/rolecall/broker/limit"
 	"github.com/rolecall/rolecall/broker/revocation"
 	"github.com/rolecall/rolecall/broker/store/sqlite"
 	"github.com/rolecall/rolecall/broker/vend"
@@ -41,24 +42,29 @@ type Options struct {
 	AWS aws.CredentialsProvider
 }
 
-// Daemon is a broker that is ready to serve.
+// Daemon is a broker that is ready to serve: what lives as long as the process, and
+// the generation that answers now.
 type Daemon struct {
-	Broker *broker.Broker
 	// Bound is what orders wait for before they are at STS; its queue is a number to watch.
 	Bound *vend.Bound
 
-	options Options
-	store   *sqlite.Store
-	audit   *audit.Log
-	tally   *audit.Tally
-	sealer  *keys.Sealer
-	keys    *keys.Keys
-	account *account.Service
-	desk    *operate.Desk
-	revoked *revocation.List
-	awsKeys *keys.Keys // nil unless some grant is of the mode web-identity
-	edge    *endpoint.Edge
-	refresh []func(context.Context) // metadata and the like, until the context ends
+	options     Options
+	store       *sqlite.Store
+	audit       *audit.Log
+	tally       *audit.Tally
+	sealer      *keys.Sealer
+	keys        *keys.Keys
+	awsKeys     *keys.Keys // asked for keys by generations with the mode web-identity only
+	revoked     *revocation.List
+	limiter     *limit.Limiter
+	deviceTries *limit.Limiter
+	vendor      vend.Vendor
+	federation  broker.Federation
+
+	certificate atomic.Pointer[tls.Certificate] // nil without TLS
+	current     atomic.Pointer[generation]
+	reloading   sync.Mutex
+	background  background
 }
 
 // New builds everything that needs no network: it opens the store and the audit
@@ -75,31 +81,63 @@ func (d *Daemon) start(ctx context.Context) error {
 	if err := d.openState(ctx); err != nil {
 		return err
 	}
-	generation, err := newGeneration(d.options, true, func() ([]crypto.Signer, error) { return d.samlKeys(ctx) })
+	if err := d.openVendor(ctx); err != nil {
+		return err
+	}
+	certificate, err := certificateOf(d.options.Config)
 	if err != nil {
 		return err
 	}
-	d.refresh = generation.refresh
-	return d.connect(ctx, generation)
+	d.certificate.Store(certificate)
+	g, err := d.generation(ctx, d.options, nil)
+	if err != nil {
+		return err
+	}
+	d.current.Store(g)
+	return nil
 }
 
 // openState opens what outlives a request: store, audit, signing keys.
 func (d *Daemon) openState(ctx context.Context) error {
-	c := d.options.Config
+	c, o := d.options.Config, d.options
 	path := storePath(c)
 	var err error
 	if d.store, err = sqlite.Open(ctx, path); err != nil {
 		return fmt.Errorf("store %s: %w", c.Store.Value, err)
 	}
 	file := auditFile(c)
-	if d.audit, err = audit.Open(audit.Config{File: file, Now: d.options.Now, Log: d.options.Log}); err != nil {
+	if d.audit, err = audit.Open(audit.Config{File: file, Now: o.Now, Log: o.Log}); err != nil {
 		return fmt.Errorf("audit file %s: %w", file, err)
 	}
-	d.tally = audit.NewTally(d.audit.Append, d.options.Now)
+	d.tally = audit.NewTally(d.audit.Append, o.Now)
 	if d.sealer, err = keys.OpenSealer(filepath.Join(filepath.Dir(path), "rolecall.key")); err != nil {
 		return fmt.Errorf("key file: %w", err)
 	}
-	return nil
+	d.openKeys()
+	d.limiter = limit.New(limit.Config{PerAddress: c.Limits.PerAddress, PerSubject: c.Limits.PerSubject, Now: o.Now})
+	d.deviceTries = newDeviceTries(o)
+	d.revoked = revocation.New(d.store, o.Log)
+	return d.revoked.Poll(ctx)
+}
+
+// openKeys makes the signing keys of the store; nothing is read yet.
+func (d *Daemon) openKeys() {
+	of := func(use string) *keys.Keys {
+		return keys.New(keys.Config{Store: d.store, Sealer: d.sealer, Use: use, Now: d.options.Now, Log: d.options.Log})
+	}
+	d.keys, d.awsKeys = of(""), of("aws")
+}
+
+// certificateOf is the certificate that the listener shows; nil is none.
+func certificateOf(c *config.Config) (*tls.Certificate, error) {
+	if c.Server.TLS.Cert == "" {
+		return nil, nil
+	}
+	certificate, err := c.Server.TLS.Load()
+	if err != nil {
+		return nil, fmt.Errorf("server.tls: the certificate cannot be used: %w", err)
+	}
+	return &certificate, nil
 }
 
 // samlKeys are what AuthnRequests are signed with (sign_requests): kept in the
@@ -130,27 +168,42 @@ func storePath(c *config.Config) string {
 // Serve answers on the listener until ctx ends, then lets requests finish for
 // at most ten seconds. The listener is closed when it returns.
 func (d *Daemon) Serve(ctx context.Context, listener net.Listener) error {
-	background, stop := context.WithCancel(ctx)
-	var group sync.WaitGroup
-	defer group.Wait()
-	defer stop()
-	for _, run := range d.refresh {
-		group.Go(func() { run(background) })
+	defer d.background.begin(ctx)()
+	for _, run := range []func(context.Context){
+		d.sweep, d.keys.Run, d.revoked.Run, d.runAWSKeys,
+		func(ctx context.Context) {
+			d.tally.Run(ctx, func(err error) { d.options.Log.Error("record what the limits turned away", "error", err) })
+		},
+	} {
+		d.background.run(run)
 	}
-	group.Go(func() { d.sweep(background) })
-	group.Go(func() { d.keys.Run(background) })
-	group.Go(func() { d.revoked.Run(background) })
-	if d.awsKeys != nil {
-		group.Go(func() { d.awsKeys.Run(background) })
+	d.reloading.Lock()
+	d.background.start(d.current.Load())
+	d.reloading.Unlock()
+	var certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	if d.certificate.Load() != nil {
+		certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return d.certificate.Load(), nil }
 	}
-	group.Go(func() {
-		d.tally.Run(background, func(err error) { d.options.Log.Error("record what the limits turned away", "error", err) })
-	})
-	return serveHTTP(ctx, listener, d.edge, d.options.Config.Server.TLS, d.options.Log)
+	return serveHTTP(ctx, listener, d.Handler(), certificate, d.options.Log)
 }
 
-// serveHTTP runs one bounded HTTP server until ctx ends.
-func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler, tls config.TLS, log *slog.Logger) error {
+// runAWSKeys rotates the keys for AWS where some grant needs them.
+func (d *Daemon) runAWSKeys(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for !uses(d.current.Load().options.Config, "web-identity") {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C: // a reload may bring the first such grant
+		}
+	}
+	d.awsKeys.Run(ctx)
+}
+
+// serveHTTP runs one bounded HTTP server until ctx ends; with a certificate it
+// speaks TLS.
+func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), log *slog.Logger) error {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -162,15 +215,16 @@ func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler,
 	}
 	ended := make(chan error, 1)
 	go func() {
-		if tls.Cert != "" {
-			ended <- server.ServeTLS(listener, tls.Cert, tls.Key)
+		if certificate != nil {
+			server.TLSConfig = &tls.Config{GetCertificate: certificate}
+			ended <- server.ServeTLS(listener, "", "")
 			return
 		}
 		ended <- server.Serve(listener)
 	}()
 	select {
 	case err := <-ended:
-		_ = listener.Close() // a certificate that cannot be read leaves it open
+		_ = listener.Close()
 		return err
 	case <-ctx.Done():
 	}
@@ -211,8 +265,17 @@ func (d *Daemon) Close() error {
 	return errors.Join(errs...)
 }
 
-// Handler is the whole HTTP surface.
-func (d *Daemon) Handler() http.Handler { return d.edge }
+// Broker is the broker of the generation that answers now.
+func (d *Daemon) Broker() *broker.Broker { return d.current.Load().broker }
+
+// Handler is the whole HTTP surface. A request keeps the generation that it began with.
+func (d *Daemon) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g := d.enter()
+		defer g.use.leave()
+		g.edge.ServeHTTP(w, r)
+	})
+}
 
 // ready reports whether orders can be filled: the store reads, the record is
 // written. A record that has failed stays failed, so that what watches the
@@ -222,8 +285,7 @@ func (d *Daemon) ready(ctx context.Context) error {
 }
 
 // edgeConfig is what the HTTP edge takes from the configuration.
-func (d *Daemon) edgeConfig(public *url.URL) endpoint.Config {
-	c := d.options.Config
+func (d *Daemon) edgeConfig(c *config.Config, public *url.URL) endpoint.Config {
 	edge := endpoint.Config{URL: public, Log: d.options.Log, Now: d.options.Now, Ready: d.ready}
 	for _, cidr := range c.Server.TrustedProxies {
 		if prefix, err := netip.ParsePrefix(cidr.Value); err == nil { // judged by config

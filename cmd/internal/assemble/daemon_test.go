@@ -191,7 +191,7 @@ func TestThePartitionFollowsTheRegion(t *testing.T) {
 		if err != nil || role.Partition != want[0] {
 			t.Errorf("%s: %s %v", region, role, err)
 		}
-		if got := (&Daemon{options: options}).consoleOrigins(); len(got) != 1 || got[0] != want[1] {
+		if got := consoleOrigins(options.Config); len(got) != 1 || got[0] != want[1] {
 			t.Errorf("%s: the console is at %q", region, got)
 		}
 	}
@@ -204,8 +204,7 @@ func TestAStandInIsTheConsoleToo(t *testing.T) {
 		"aws: {endpoint: http://127.0.0.1:5000}\n":                                         "http://127.0.0.1:5000",
 		"aws: {endpoint: http://127.0.0.1:5000, signin_endpoint: http://127.0.0.1:5001}\n": "http://127.0.0.1:5001",
 	} {
-		d := &Daemon{options: served(t, t.TempDir(), "", more)}
-		if got := d.consoleOrigins(); len(got) != 1 || got[0] != want {
+		if got := consoleOrigins(served(t, t.TempDir(), "", more).Config); len(got) != 1 || got[0] != want {
 			t.Errorf("%s: %q", more, got)
 		}
 	}
@@ -293,25 +292,18 @@ func TestServingByTLSAndItsEnd(t *testing.T) {
 	}
 }
 
-func TestACertificateThatIsGoneEndsServingAndFreesThePort(t *testing.T) {
+func TestACertificateThatIsGoneEndsTheStartAndNothingStaysOpen(t *testing.T) {
 	t.Parallel()
 	cert, key, _ := ownCertificate(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := start(t, served(t, t.TempDir(), "  tls: {cert: "+cert+", key: "+key+"}\n", ""))
+	dir := t.TempDir()
+	options := served(t, dir, "  tls: {cert: "+cert+", key: "+key+"}\n", "")
 	if err := os.Remove(cert); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Serve(t.Context(), listener); err == nil || !strings.Contains(err.Error(), cert) {
+	if d, err := New(t.Context(), options); err == nil || d != nil || !strings.Contains(err.Error(), cert) {
 		t.Errorf("got %v", err)
 	}
-	if again, err := net.Listen("tcp", listener.Addr().String()); err != nil {
-		t.Errorf("the port is still taken: %v", err)
-	} else {
-		_ = again.Close()
-	}
+	start(t, served(t, dir, "", "")) // nobody holds a lock
 }
 
 // The record that fails stays failed, and what watches the process must see it.

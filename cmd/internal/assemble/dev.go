@@ -181,8 +181,8 @@ func (d *Dev) configure() error {
 // Run serves until ctx ends.
 func (d *Dev) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return serveHTTP(ctx, d.listeners[1], d.idp, config.TLS{}, d.options.Log) })
-	group.Go(func() error { return serveHTTP(ctx, d.listeners[2], d.aws, config.TLS{}, d.options.Log) })
+	group.Go(func() error { return serveHTTP(ctx, d.listeners[1], d.idp, nil, d.options.Log) })
+	group.Go(func() error { return serveHTTP(ctx, d.listeners[2], d.aws, nil, d.options.Log) })
 	group.Go(func() error { return d.daemon.Serve(ctx, d.listeners[0]) })
 	return group.Wait()
 }

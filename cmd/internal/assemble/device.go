@@ -14,15 +14,17 @@ import (
 // deviceFlow switches the device flow on where the configuration says so. People
 // may type a code five times in the ten minutes of its life, and those behind one
 // address thirty times together.
-func (d *Daemon) deviceFlow(c oauth.Config) oauth.Config {
-	if !d.options.Config.OAuth.DeviceFlow {
-		return c
+func (d *Daemon) deviceFlow(c *config.Config, o oauth.Config) oauth.Config {
+	if c.OAuth.DeviceFlow {
+		o.Devices, o.DeviceTries = devicecode.New(d.store, d.options.Now), d.deviceTries
 	}
-	c.Devices = devicecode.New(d.store, d.options.Now)
-	c.DeviceTries = limit.New(limit.Config{
-		PerSubject: config.Rate{Events: 5, Period: devicecode.Life}, PerAddress: config.Rate{Events: 30, Period: devicecode.Life}, Now: d.options.Now,
+	return o
+}
+
+func newDeviceTries(options Options) *limit.Limiter {
+	return limit.New(limit.Config{
+		PerSubject: config.Rate{Events: 5, Period: devicecode.Life}, PerAddress: config.Rate{Events: 30, Period: devicecode.Life}, Now: options.Now,
 	})
-	return c
 }
 
 // devicePage draws the device page with the portal's pages.

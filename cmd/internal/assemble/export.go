@@ -25,7 +25,8 @@ func ExportIssuer(ctx context.Context, options Options, dir string) (written []s
 	if d.sealer, err = keys.OpenSealer(filepath.Join(filepath.Dir(path), "rolecall.key")); err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
 	}
-	published, err := d.newIssuer()
+	d.openKeys()
+	published, err := d.newIssuer(options.Config)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package assemble
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -16,6 +17,9 @@ import (
 	"syscall"
 
 	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/account"
+	"github.com/rolecall/rolecall/broker/endpoint"
+	"github.com/rolecall/rolecall/broker/operate"
 	"github.com/rolecall/rolecall/broker/policy"
 	"github.com/rolecall/rolecall/config"
 	"github.com/rolecall/rolecall/idp/fetch"
@@ -23,26 +27,53 @@ import (
 	"github.com/rolecall/rolecall/idp/saml"
 )
 
-// generation is what a configuration alone decides: providers and policy.
+// generation is what one configuration decides: providers, policy, and, once it is
+// connected, the services and the HTTP edge over them. A reload makes the next one;
+// what is of the process (store, record, keys, limits, the way to STS) stays.
 type generation struct {
-	providers []broker.Provider
+	options   Options
+	upstreams []*upstream
 	policy    *policy.Policy
-	refresh   []func(context.Context)
 	warnings  config.Faults
 	samlKeys  func() ([]crypto.Signer, error)
 	// serving gives each SAML provider the keys, to sign logouts with; a check needs
 	// them for what is configured only.
 	serving bool
+
+	// What connect makes.
+	broker  *broker.Broker
+	account *account.Service
+	desk    *operate.Desk
+	edge    *endpoint.Edge
+	use     use
+}
+
+// upstream is one identity provider with what it does in the background.
+type upstream struct {
+	broker.Provider
+	// fingerprint is of its section: the next generation takes one over that has the same.
+	fingerprint [32]byte
+	warnings    config.Faults
+	// run refreshes what the provider publishes, until the context ends; nil has nothing to.
+	run  func(context.Context)
+	stop func() // set while it runs
 }
 
 // newGeneration runs every constructor, so that all faults are known at once.
-// samlKeys is asked for where it serves, or a provider signs requests.
-func newGeneration(options Options, serving bool, samlKeys func() ([]crypto.Signer, error)) (*generation, error) {
-	g := &generation{samlKeys: sync.OnceValues(samlKeys), serving: serving}
+// samlKeys is asked for where it serves, or a provider signs requests. Providers of
+// the generation before whose sections are unchanged are carried over, with their
+// metadata and keys; nil is none.
+func newGeneration(options Options, serving bool, samlKeys func() ([]crypto.Signer, error), before *generation) (*generation, error) {
+	g := &generation{options: options, samlKeys: sync.OnceValues(samlKeys), serving: serving}
 	var faults config.Faults
 	for _, p := range options.Config.Providers {
-		if err := g.addProvider(options, p); err != nil {
+		u, err := g.upstream(p, before)
+		switch {
+		case err != nil:
 			faults = append(faults, asFaults(p.Pos, err)...)
+		case u != nil:
+			g.upstreams = append(g.upstreams, u)
+			g.warnings = append(g.warnings, u.warnings...)
 		}
 	}
 	var err error
@@ -116,53 +147,92 @@ func partitionOf(region string) string {
 	return "aws"
 }
 
-// addProvider is the one switch over kinds of identity providers.
-func (g *generation) addProvider(options Options, p config.Provider) error {
-	client, err := newFetch(options.Config, p)
+// providers are those that sign people in, in the order of the configuration.
+func (g *generation) providers() []broker.Provider {
+	all := make([]broker.Provider, len(g.upstreams))
+	for i, u := range g.upstreams {
+		all[i] = u.Provider
+	}
+	return all
+}
+
+// upstream gives the provider of a section: the one of the generation before where
+// it is the same, else a new one.
+func (g *generation) upstream(p config.Provider, before *generation) (*upstream, error) {
+	fingerprint := config.Fingerprint(p, g.options.Config.Egress)
+	if before != nil {
+		for _, u := range before.upstreams {
+			if u.Name == p.Name.Value && u.fingerprint == fingerprint {
+				return u, nil
+			}
+		}
+	}
+	u, err := g.newUpstream(p)
+	if u != nil {
+		u.fingerprint = fingerprint
+	}
+	return u, err
+}
+
+// newUpstream is the one switch over kinds of identity providers.
+func (g *generation) newUpstream(p config.Provider) (*upstream, error) {
+	client, err := newFetch(g.options.Config, p)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	info := broker.ProviderInfo{Name: p.Name.Value, Type: p.Type.Value, Label: p.Label}
-	if info.Label == "" {
-		info.Label = info.Name
+	made := &upstream{Provider: broker.Provider{ProviderInfo: infoOf(p)}}
+	switch p.Type.Value {
+	case "saml":
+		err = g.addSAML(made, p, client)
+	case "oidc":
+		err = g.addOIDC(made, p, client)
+	case "oauth2":
+		err = config.Faults{{Pos: p.Pos, Message: "providers of type oauth2 cannot sign anybody in yet"}}
+	default: // config has said so, and names the known ones
+		return nil, nil
 	}
+	if err != nil {
+		return nil, err
+	}
+	return made, nil
+}
+
+func infoOf(p config.Provider) broker.ProviderInfo {
+	info := broker.ProviderInfo{Name: p.Name.Value, Type: p.Type.Value, Label: cmp.Or(p.Label, p.Name.Value)}
 	for _, d := range p.Domains {
 		info.Domains = append(info.Domains, d.Value)
 	}
-	made := broker.Provider{ProviderInfo: info}
-	server := serverURL(options.Config)
-	switch p.Type.Value {
-	case "saml":
-		var signers []crypto.Signer
-		if p.SignRequests || g.serving {
-			if signers, err = g.samlKeys(); err != nil {
-				return fmt.Errorf("the keys that sign requests and logouts: %w", err)
-			}
+	return info
+}
+
+func (g *generation) addSAML(made *upstream, p config.Provider, client *fetch.Client) error {
+	var signers []crypto.Signer
+	var err error
+	if p.SignRequests || g.serving {
+		if signers, err = g.samlKeys(); err != nil {
+			return fmt.Errorf("the keys that sign requests and logouts: %w", err)
 		}
-		s, err := saml.New(saml.Config{Provider: p, URL: server, Keys: signers, Fetch: client, Now: options.Now, Log: options.Log})
-		if err != nil {
-			return err
-		}
-		made.Redirector, made.Metadata, made.Host = s, s.Metadata, hostOf(p.MetadataURL.Value)
-		made.Unsolicited, made.Logout = s.Unsolicited(), s
-		if p.Exchange { // replayed assertions never count
-			made.Verifier, made.OneTime = s, true
-		}
-		g.refresh = append(g.refresh, s.Run)
-		g.warnings = append(g.warnings, s.Warnings()...)
-	case "oidc":
-		o, err := oidc.New(oidc.Config{Provider: p, URL: server, Fetch: client, Now: options.Now, Log: options.Log})
-		if err != nil {
-			return err
-		}
-		made.Redirector, made.Host = o, hostOf(p.Issuer.Value)
-		made.Verifier, made.OneTime, made.BackChannel = o, p.OneTimeTokens, o
-	case "oauth2":
-		return config.Faults{{Pos: p.Pos, Message: "providers of type oauth2 cannot sign anybody in yet"}}
-	default: // config has said so, and names the known ones
-		return nil
 	}
-	g.providers = append(g.providers, made)
+	s, err := saml.New(saml.Config{Provider: p, URL: serverURL(g.options.Config), Keys: signers, Fetch: client, Now: g.options.Now, Log: g.options.Log})
+	if err != nil {
+		return err
+	}
+	made.Redirector, made.Metadata, made.Host = s, s.Metadata, hostOf(p.MetadataURL.Value)
+	made.Unsolicited, made.Logout = s.Unsolicited(), s
+	if p.Exchange { // replayed assertions never count
+		made.Verifier, made.OneTime = s, true
+	}
+	made.run, made.warnings = s.Run, s.Warnings()
+	return nil
+}
+
+func (g *generation) addOIDC(made *upstream, p config.Provider, client *fetch.Client) error {
+	o, err := oidc.New(oidc.Config{Provider: p, URL: serverURL(g.options.Config), Fetch: client, Now: g.options.Now, Log: g.options.Log})
+	if err != nil {
+		return err
+	}
+	made.Redirector, made.Host = o, hostOf(p.Issuer.Value)
+	made.Verifier, made.OneTime, made.BackChannel = o, p.OneTimeTokens, o
 	return nil
 }
 
@@ -192,7 +262,7 @@ func serverURL(c *config.Config) string { return strings.TrimSuffix(c.Server.URL
 // file; the warnings are of both. It opens no store, so a key that would be there
 // is one of the moment.
 func Check(options Options) (warnings config.Faults, err error) {
-	g, err := newGeneration(options, false, throwawayKeys)
+	g, err := newGeneration(options, false, throwawayKeys, nil)
 	warnings = slices.Concat(options.Config.Warnings, g.warnings)
 	return warnings, err
 }

@@ -28,12 +28,12 @@ type Online struct {
 // CheckOnline asks every provider of a valid configuration for what a sign-in
 // would need of it: metadata and certificates, or discovery.
 func CheckOnline(ctx context.Context, options Options) ([]Online, error) {
-	g, err := newGeneration(options, false, throwawayKeys)
+	g, err := newGeneration(options, false, throwawayKeys, nil)
 	if err != nil {
 		return nil, err
 	}
-	answers := make([]Online, 0, len(g.providers))
-	for i, p := range g.providers {
+	answers := make([]Online, 0, len(g.upstreams))
+	for i, p := range g.providers() {
 		at := options.Config.Providers[i].Pos
 		answer := Online{Provider: p.Name}
 		within, cancel := context.WithTimeout(ctx, 15*time.Second)

@@ -84,7 +84,7 @@ func signedInAt(since time.Time) broker.Caller {
 // ordered is the access key that a caller gets, or the code of the refusal.
 func ordered(t *testing.T, d *Daemon, caller broker.Caller, role string) string {
 	t.Helper()
-	got, err := d.Broker.Vend(t.Context(), broker.Origin{RequestID: "r"}, caller, broker.Order{Role: role})
+	got, err := d.Broker().Vend(t.Context(), broker.Origin{RequestID: "r"}, caller, broker.Order{Role: role})
 	if err != nil {
 		return string(broker.CodeOf(err))
 	}
@@ -182,7 +182,7 @@ func TestARevokedSessionEndsAtTheNextRead(t *testing.T) {
 		t.Errorf("%+v", done.Deny)
 	}
 	for i, want := range []broker.Code{broker.Unauthenticated, ""} {
-		_, err := nodes[1].Broker.Session(t.Context(), broker.Origin{}, tokens[i])
+		_, err := nodes[1].Broker().Session(t.Context(), broker.Origin{}, tokens[i])
 		if err == nil && want != "" || err != nil && broker.CodeOf(err) != want {
 			t.Errorf("session %d: %v", i, err)
 		}
@@ -191,7 +191,7 @@ func TestARevokedSessionEndsAtTheNextRead(t *testing.T) {
 	if _, err := Revoke(t.Context(), nodes[0].options, RevokeOptions{Order: operate.Order{Kind: revocation.User, Target: "alice"}, Operator: "root"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := nodes[1].Broker.Session(t.Context(), broker.Origin{}, tokens[1]); broker.CodeOf(err) != broker.Unauthenticated {
+	if _, err := nodes[1].Broker().Session(t.Context(), broker.Origin{}, tokens[1]); broker.CodeOf(err) != broker.Unauthenticated {
 		t.Errorf("%v", err)
 	}
 }

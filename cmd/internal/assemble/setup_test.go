@@ -68,7 +68,7 @@ func newSetupWorld(t *testing.T) (*Daemon, *policy.Policy, prover) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	published, err := d.newIssuer()
+	published, err := d.newIssuer(loaded)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,10 +143,6 @@ func setupOrder(t *testing.T, p *policy.Policy, role string, as idp.Identity) ve
 func TestPrintedTrustPoliciesAdmitTheirPeopleAndNobodyElse(t *testing.T) {
 	t.Parallel()
 	d, p, prove := newSetupWorld(t)
-	vendor, err := d.newVendor(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	ours := idp.Identity{Provider: "corp", Subject: "u-1"}
 	for _, role := range []string{"production/Web", "production/SAML", "production/Assume", "production/Plain", "spoke/Chained"} {
 		for name, c := range map[string]struct {
@@ -167,7 +163,7 @@ func TestPrintedTrustPoliciesAdmitTheirPeopleAndNobodyElse(t *testing.T) {
 				spec := setupOrder(t, p, role, c.as)
 				c.change(&spec)
 				spec.Session = role + name
-				_, err := vendor.Vend(t.Context(), proven(prove, c.as, spec))
+				_, err := d.vendor.Vend(t.Context(), proven(prove, c.as, spec))
 				refused, isRefused := errors.AsType[*vend.Refused](err)
 				if c.ok && err != nil || !c.ok && (!isRefused || refused.Code != "AccessDenied") {
 					t.Errorf("%v", err)
@@ -180,7 +176,7 @@ func TestPrintedTrustPoliciesAdmitTheirPeopleAndNobodyElse(t *testing.T) {
 		for _, role := range []string{"production/Assume", "spoke/Chained"} {
 			spec := setupOrder(t, p, role, ours)
 			spec.ExternalID = secret.String{}
-			if _, err := vendor.Vend(t.Context(), spec); err == nil {
+			if _, err := d.vendor.Vend(t.Context(), spec); err == nil {
 				t.Errorf("%s: a confused deputy", role)
 			}
 		}

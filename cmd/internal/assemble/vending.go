@@ -12,6 +12,7 @@ import (
 	"github.com/rolecall/rolecall/broker/issuer"
 	"github.com/rolecall/rolecall/broker/keys"
 	"github.com/rolecall/rolecall/broker/vend"
+	"github.com/rolecall/rolecall/broker/vend/console"
 	"github.com/rolecall/rolecall/config"
 	"github.com/rolecall/rolecall/config/secret"
 	"github.com/rolecall/rolecall/idp"
@@ -27,14 +28,15 @@ func uses(c *config.Config, mode string) bool {
 	return false
 }
 
-// newVendor is the way to STS: a vendor for each mode, behind a bound and a cache.
-func (d *Daemon) newVendor(ctx context.Context) (vend.Vendor, error) {
+// openVendor makes the way to STS, a vendor for each mode behind a bound and a cache,
+// and that to the console.
+func (d *Daemon) openVendor(ctx context.Context) error {
 	c := d.options.Config.AWS
 	credentials := d.options.AWS
 	if credentials == nil {
 		chain, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(c.Region))
 		if err != nil {
-			return nil, fmt.Errorf("the broker's own AWS credentials: %w", err)
+			return fmt.Errorf("the broker's own AWS credentials: %w", err)
 		}
 		credentials = chain.Credentials
 	}
@@ -51,22 +53,25 @@ func (d *Daemon) newVendor(ctx context.Context) (vend.Vendor, error) {
 	} {
 		made, err := make()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		modes[name] = made
 	}
 	d.Bound = vend.NewBound(modes, vend.BoundConfig{Timeout: c.Timeout})
-	return vend.NewCache(d.Bound, vend.CacheConfig{Now: d.options.Now}), nil
+	d.vendor = vend.NewCache(d.Bound, vend.CacheConfig{Now: d.options.Now})
+	federation, err := console.New(console.Config{Endpoint: signinEndpoint(d.options.Config), Issuer: serverURL(d.options.Config), Now: d.options.Now})
+	if err != nil {
+		return fmt.Errorf("aws.signin_endpoint: %w", err)
+	}
+	d.federation = federation
+	return nil
 }
 
 // newIssuer is the broker as an OpenID Connect issuer: for clients, and for AWS
 // with keys that sign nothing else.
-func (d *Daemon) newIssuer() (*issuer.Issuer, error) {
-	c := d.options.Config
-	d.keys = keys.New(keys.Config{Store: d.store, Sealer: d.sealer, Now: d.options.Now, Log: d.options.Log})
+func (d *Daemon) newIssuer(c *config.Config) (*issuer.Issuer, error) {
 	made := issuer.Config{URL: issuerURL(c), Server: serverURL(c), DeviceFlow: c.OAuth.DeviceFlow, Keys: d.keys, Now: d.options.Now}
 	if uses(c, "web-identity") {
-		d.awsKeys = keys.New(keys.Config{Store: d.store, Sealer: d.sealer, Use: "aws", Now: d.options.Now, Log: d.options.Log})
 		made.AWSKeys = d.awsKeys
 	}
 	published, err := issuer.New(made)

@@ -126,7 +126,7 @@ func TestEveryModeGivesCredentialsByTheOnePath(t *testing.T) {
 	} {
 		t.Run(role, func(t *testing.T) {
 			t.Parallel()
-			got, err := w.Broker.Vend(t.Context(), origin, modesCaller("u-1"), broker.Order{Role: role})
+			got, err := w.Broker().Vend(t.Context(), origin, modesCaller("u-1"), broker.Order{Role: role})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,7 +145,7 @@ func TestAProofSaysWhoReallyAsks(t *testing.T) {
 	t.Parallel()
 	w := newModesWorld(t)
 	for _, role := range []string{"production/Web", "production/SAML", "production/Assume"} {
-		_, err := w.Broker.Vend(context.WithoutCancel(t.Context()), broker.Origin{RequestID: "r"}, modesCaller("u-2"), broker.Order{Role: role})
+		_, err := w.Broker().Vend(context.WithoutCancel(t.Context()), broker.Origin{RequestID: "r"}, modesCaller("u-2"), broker.Order{Role: role})
 		if broker.CodeOf(err) != broker.AWSRefused {
 			t.Errorf("%s: %v", role, err)
 		}
