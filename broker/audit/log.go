@@ -51,9 +51,8 @@ type batch struct {
 	err     error // read after done
 }
 
-func newBatch(room int) *batch {
-	return &batch{lines: make([]byte, 0, room), done: make(chan struct{})}
-}
+// newBatch writes its lines where those of one that is on the disk were.
+func newBatch(room []byte) *batch { return &batch{lines: room[:0], done: make(chan struct{})} }
 
 // Open takes the file for this process, creates it where there is none, and goes
 // on with the chain where it ended. A record that a crash left unfinished is cut
@@ -69,7 +68,7 @@ func Open(config Config) (*Log, error) {
 		return nil, fmt.Errorf("audit: %s: %w", config.File, err)
 	}
 	l := &Log{
-		cfg: config, file: file, prev: end.last, size: end.size, batch: newBatch(0),
+		cfg: config, file: file, prev: end.last, size: end.size, batch: newBatch(nil),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	go l.write()
@@ -161,20 +160,28 @@ func (l *Log) add(body []byte) (*batch, error) {
 // closed wake and the last batch is on the disk.
 func (l *Log) write() {
 	defer close(l.done)
+	var room []byte
 	for range l.wake {
 		// Whoever was answered a moment ago may have its next record ready: letting
 		// them run first makes syncs fewer and fuller.
 		runtime.Gosched()
 		l.mu.Lock()
 		b := l.batch
-		l.batch, l.written = newBatch(cap(b.lines)), b
+		l.batch, l.written = newBatch(room), b
 		l.mu.Unlock()
 		if b.err = l.commit(b); b.err != nil {
 			l.fail(b.err)
 		}
+		room, b.lines = b.lines, nil // who waits for the batch reads its error alone
+		if cap(room) > maxRoom {
+			room = nil
+		}
 		close(b.done)
 	}
 }
+
+// maxRoom is the most that is kept for the next batch but one.
+const maxRoom = 1 << 20
 
 func (l *Log) commit(b *batch) error {
 	l.mu.Lock()

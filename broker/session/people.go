@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/rolecall/rolecall/broker/iam"
 )
@@ -28,9 +29,42 @@ func (s *Sessions) ClaimName(ctx context.Context, provider, subject, username st
 	if !iam.ValidName(username) {
 		return false, nil
 	}
+	asked := claim{username, provider, subject}
+	if taken, known := s.claims.get(asked); known {
+		return taken, nil
+	}
 	mine, err := s.cfg.Store.ClaimName(ctx, username, provider, subject)
 	if err != nil {
 		return true, fmt.Errorf("session name: %w", err)
 	}
+	s.claims.put(asked, !mine)
 	return !mine, nil
+}
+
+type claim struct{ username, provider, subject string }
+
+// claims remembers what the store answered. A name is given once and for good, so
+// that an answer never changes, whatever other nodes do.
+type claims struct {
+	mu    sync.Mutex
+	taken map[claim]bool
+}
+
+// maxClaims bounds the memory: about 200 bytes each.
+const maxClaims = 20_000
+
+func (c *claims) get(asked claim) (taken, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	taken, known = c.taken[asked]
+	return taken, known
+}
+
+func (c *claims) put(asked claim, taken bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.taken == nil || len(c.taken) >= maxClaims { // those who are still here ask the store once more
+		c.taken = map[claim]bool{}
+	}
+	c.taken[asked] = taken
 }

@@ -32,7 +32,10 @@ type Config struct {
 
 // Sessions is the memory of the broker. It is safe for concurrent use and keeps
 // nothing itself: any node may answer any request.
-type Sessions struct{ cfg Config }
+type Sessions struct {
+	cfg    Config
+	claims claims
+}
 
 // NewSessions makes a Sessions.
 func NewSessions(config Config) *Sessions {

@@ -85,14 +85,19 @@ func (c *Cache) Vend(ctx context.Context, spec Spec) (Result, error) {
 	if !shared {
 		f = &flight{session: spec.Session, done: make(chan struct{})}
 		c.flights[k] = f
-		// The call outlives whoever ordered first; the vendor's timeout ends it.
-		go c.fly(context.WithoutCancel(ctx), f, k, spec)
 	}
 	c.mu.Unlock()
-	select {
-	case <-f.done:
-	case <-ctx.Done():
-		return Result{}, ctx.Err()
+	if shared {
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return Result{}, ctx.Err()
+		}
+	} else {
+		// Others may wait for the call by now: it does not end with whoever ordered
+		// first, but with the vendor's timeout. No goroutine of its own: it would grow
+		// a stack for the depth of the SDK each time.
+		c.fly(context.WithoutCancel(ctx), f, k, spec)
 	}
 	if f.err != nil {
 		return c.stale(k, spec, f.err)

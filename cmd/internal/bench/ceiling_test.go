@@ -7,6 +7,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -71,14 +72,9 @@ type group struct {
 	err   error
 }
 
-func newJournal(b *testing.B) *journal {
-	b.Helper()
-	file, err := os.Create(filepath.Join(b.TempDir(), "journal"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = file.Close() })
-	return &journal{file: file, next: &group{done: make(chan struct{})}}
+func newJournal(dir string) (*journal, error) {
+	file, err := os.Create(filepath.Join(dir, "journal"))
+	return &journal{file: file, next: &group{done: make(chan struct{})}}, err
 }
 
 func (j *journal) append(record []byte) error {
@@ -121,44 +117,71 @@ type answer struct {
 }
 
 // ceiling is the path by bare primitives: one signature, one signed call, one
-// chained record on disk first.
-func ceiling(b *testing.B, key crypto.PublicKey, stsURL string) http.Handler {
-	b.Helper()
-	record := newJournal(b)
-	signer, client := v4.NewSigner(), &http.Client{Transport: transport()}
-	own := aws.Credentials{AccessKeyID: "AKIAEXAMPLE", SecretAccessKey: strings.Repeat("s", 40)}
+// chained record on disk first. Without STS it is the signature alone.
+func ceiling(o order) (http.Handler, error) {
+	record, err := newJournal(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	key, err := publicKey(o.Key)
+	if err != nil {
+		return nil, err
+	}
+	client := bareClient{signer: v4.NewSigner(), http: &http.Client{Transport: transport()}, url: o.STS}
 	return handler(func(ctx context.Context, token string) (answer, error) {
 		subject, err := bareVerify(token, key)
+		if err != nil || o.STS == "" {
+			return answer{AccessKeyID: subject}, err
+		}
+		got, err := client.assumeRole(ctx, subject)
 		if err != nil {
 			return answer{}, err
 		}
-		body := url.Values{"Action": {"AssumeRole"}, "Version": {"2011-06-15"}, "RoleArn": {roleARN}, "RoleSessionName": {subject}}.Encode()
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, stsURL+"/", strings.NewReader(body))
-		if err != nil {
-			return answer{}, err
-		}
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		sum := sha256.Sum256([]byte(body))
-		if err := signer.SignHTTP(ctx, own, req, hex.EncodeToString(sum[:]), "sts", "us-east-1", time.Now()); err != nil {
-			return answer{}, err
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			return answer{}, err
-		}
-		defer func() { _ = resp.Body.Close() }()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil {
-			return answer{}, err
-		}
-		return answer{part(text, "AccessKeyId"), part(text, "SecretAccessKey"), part(text, "SessionToken"), part(text, "Expiration")}, record.append(make([]byte, 400))
-	})
+		return got, record.append(make([]byte, 400))
+	}), nil
+}
+
+// bareClient is the SDK's signer around a form that is made by hand.
+type bareClient struct {
+	signer *v4.Signer
+	http   *http.Client
+	url    string
+}
+
+func (c bareClient) assumeRole(ctx context.Context, subject string) (answer, error) {
+	body := url.Values{"Action": {"AssumeRole"}, "Version": {"2011-06-15"}, "RoleArn": {roleARN}, "RoleSessionName": {subject}}.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/", strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	sum := sha256.Sum256([]byte(body))
+	own := aws.Credentials{AccessKeyID: "AKIAEXAMPLE", SecretAccessKey: strings.Repeat("s", 40)}
+	if err := c.signer.SignHTTP(ctx, own, req, hex.EncodeToString(sum[:]), "sts", "us-east-1", time.Now()); err != nil {
+		return answer{}, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	return answer{part(text, "AccessKeyId"), part(text, "SecretAccessKey"), part(text, "SessionToken"), part(text, "Expiration")}, err
 }
 
 func part(text []byte, name string) string {
 	_, after, _ := bytes.Cut(text, []byte("<"+name+">"))
 	value, _, _ := bytes.Cut(after, []byte("<"))
 	return string(value)
+}
+
+// publicKey reads PKIX in Base64.
+func publicKey(text string) (crypto.PublicKey, error) {
+	der, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParsePKIXPublicKey(der)
 }
 
 // bareVerify checks a signature and decodes the claims once.
@@ -193,16 +216,18 @@ func bareVerify(token string, key crypto.PublicKey) (subject string, err error) 
 }
 
 // libs is the same path by the product's libraries and nothing else.
-func libs(b *testing.B, issuer, clientID, stsURL string) http.Handler {
-	b.Helper()
-	provider, err := oidc.NewProvider(b.Context(), issuer)
+func libs(o order) (http.Handler, error) {
+	provider, err := oidc.NewProvider(context.Background(), o.Issuer)
 	if err != nil {
-		b.Fatal(err)
+		return nil, err
 	}
-	verifier := provider.Verifier(&oidc.Config{ClientID: clientID, SupportedSigningAlgs: []string{"RS256", "ES256"}})
-	record := newJournal(b)
+	verifier := provider.Verifier(&oidc.Config{ClientID: o.ClientID, SupportedSigningAlgs: []string{"RS256", "ES256"}})
+	record, err := newJournal(o.Dir)
+	if err != nil {
+		return nil, err
+	}
 	client := sts.New(sts.Options{
-		Region: "us-east-1", BaseEndpoint: &stsURL, HTTPClient: &http.Client{Transport: transport()},
+		Region: "us-east-1", BaseEndpoint: &o.STS, HTTPClient: &http.Client{Transport: transport()},
 		Credentials: aws.NewCredentialsCache(credentials.NewStaticCredentialsProvider("AKIAEXAMPLE", strings.Repeat("s", 40), "")),
 	})
 	return handler(func(ctx context.Context, token string) (answer, error) {
@@ -211,8 +236,8 @@ func libs(b *testing.B, issuer, clientID, stsURL string) http.Handler {
 			return answer{}, err
 		}
 		var claims struct{ Groups []string }
-		if err := t.Claims(&claims); err != nil {
-			return answer{}, err
+		if err := t.Claims(&claims); err != nil || o.STS == "" {
+			return answer{AccessKeyID: t.Subject}, err
 		}
 		out, err := client.AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: aws.String(roleARN), RoleSessionName: &t.Subject})
 		if err != nil {
@@ -220,7 +245,7 @@ func libs(b *testing.B, issuer, clientID, stsURL string) http.Handler {
 		}
 		c := out.Credentials
 		return answer{*c.AccessKeyId, *c.SecretAccessKey, *c.SessionToken, c.Expiration.String()}, record.append(make([]byte, 400))
-	})
+	}), nil
 }
 
 // handler is form in, JSON out.
