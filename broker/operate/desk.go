@@ -1,7 +1,6 @@
 package operate
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/audit"
+	"github.com/rolecall/rolecall/broker/iam"
 	"github.com/rolecall/rolecall/broker/session"
 	"github.com/rolecall/rolecall/config"
 )
@@ -17,8 +17,6 @@ import (
 // Bounds of one answer of the Desk.
 const (
 	maxLive   = 2000
-	maxFound  = 100
-	maxBytes  = 32 << 20
 	maxReason = 200
 )
 
@@ -26,6 +24,8 @@ const (
 type Record interface {
 	Append(ctx context.Context, event audit.Event) error
 	Search(ctx context.Context, q audit.Query) (audit.Found, error)
+	Walk(ctx context.Context, q audit.Query, each func(r audit.Record, line []byte) error) (audit.Found, error)
+	Position(ctx context.Context, at int64) (audit.Position, error)
 }
 
 // DeskConfig is what a Desk is made of. All fields are required.
@@ -35,7 +35,9 @@ type DeskConfig struct {
 	Record   Record
 	// Forget drops cached credentials of a session that has ended.
 	Forget func(session string)
-	Now    func() time.Time
+	// ResolveRole reads ACCOUNT/ROLE with the names of accounts, for searches.
+	ResolveRole func(text string) (iam.RoleARN, error)
+	Now         func() time.Time
 }
 
 // Desk is administration in the browser, for whom `admins` names: it asks at each
@@ -49,25 +51,11 @@ func NewDesk(c DeskConfig) *Desk { return &Desk{c} }
 type Live struct {
 	ID, Kind                    string
 	Provider, Subject, Username string
-	Since, LastSeen, Ends       time.Time
-}
-
-// Filter says which records a search wants; zero fields want all.
-type Filter struct {
-	Text    string // somewhere in the record, in any case
-	Event   string // the beginning of its event
-	Outcome string
-	Since   time.Duration
-}
-
-// Entry is one record as it stands in the file.
-type Entry = audit.Record
-
-// Records is what a search found, newest first.
-type Records struct {
-	List        []Entry
-	Read        int
-	Whole, More bool
+	// Client is the program of a token family, "" for a browser. Address and Agent are
+	// where the sign-in was made; a family has those of its browser session, while
+	// that lives.
+	Client, Address, Agent string
+	Since, LastSeen, Ends  time.Time
 }
 
 // Admits reports whether administration is the caller's to see. Somebody who came
@@ -98,11 +86,20 @@ func (d *Desk) Live(ctx context.Context, caller broker.Caller) (all []Live, more
 	if err != nil {
 		return nil, false, err
 	}
+	from := map[string]session.Session{}
 	for _, s := range sessions {
-		all = append(all, Live{s.ID, string(broker.ViaBrowser), s.Identity.Provider, s.Identity.Subject, s.Identity.Username, s.Since, s.LastSeen, s.Expires})
+		from[s.ID] = s
+		all = append(all, Live{
+			ID: s.ID, Kind: string(broker.ViaBrowser), Provider: s.Identity.Provider, Subject: s.Identity.Subject, Username: s.Identity.Username,
+			Address: s.Address, Agent: s.Agent, Since: s.Since, LastSeen: s.LastSeen, Ends: s.Expires,
+		})
 	}
 	for _, f := range families {
-		all = append(all, Live{f.ID, f.Via, f.Identity.Provider, f.Identity.Subject, f.Identity.Username, f.Since, time.Time{}, f.Until})
+		browser := from[f.Session]
+		all = append(all, Live{
+			ID: f.ID, Kind: f.Via, Provider: f.Identity.Provider, Subject: f.Identity.Subject, Username: f.Identity.Username,
+			Client: f.Client, Address: browser.Address, Agent: browser.Agent, Since: f.Since, Ends: f.Until,
+		})
 	}
 	return all, len(sessions) >= maxLive || len(families) >= maxLive, nil
 }
@@ -143,42 +140,6 @@ func (d *Desk) End(ctx context.Context, origin broker.Origin, caller broker.Call
 		return d.cfg.Sessions.End(ctx, id)
 	}
 	return d.cfg.Sessions.EndFamily(ctx, id)
-}
-
-// Search looks through the end of this node's record. The search is a record itself.
-func (d *Desk) Search(ctx context.Context, origin broker.Origin, caller broker.Caller, f Filter) (Records, error) {
-	if err := d.admit(ctx, caller); err != nil {
-		return Records{}, err
-	}
-	event := d.event(origin, caller, "admin.audit")
-	event.Detail = fmt.Sprintf("text %q, event %q, outcome %q, since %s", cut(f.Text), cut(f.Event), cut(f.Outcome), f.Since)
-	if err := d.record(ctx, event); err != nil {
-		return Records{}, err
-	}
-	text := strings.ToLower(f.Text)
-	q := audit.Query{Limit: maxFound, Bytes: maxBytes, Match: func(r audit.Record) bool {
-		return strings.HasPrefix(r.Event.Event, f.Event) && (f.Outcome == "" || string(r.Outcome) == f.Outcome) && holds(r, text)
-	}}
-	if f.Since > 0 {
-		q.Since = d.cfg.Now().Add(-f.Since)
-	}
-	found, err := d.cfg.Record.Search(ctx, q)
-	if err != nil {
-		return Records{}, fmt.Errorf("search the record: %w", err)
-	}
-	return Records{found.Records, found.Read, found.Whole, found.More}, nil
-}
-
-func cut(s string) string { return s[:min(len(s), maxReason)] }
-
-// holds reports whether one of the fields of a record that people search by holds text.
-func holds(r audit.Record, text string) bool {
-	for _, field := range []string{r.Username, r.Subject, r.Role, r.Address, r.RequestID, r.AccessKeyID, r.Session, r.Grant, r.Provider, r.Detail, r.Reason} {
-		if bytes.Contains(bytes.ToLower([]byte(field)), []byte(text)) {
-			return true
-		}
-	}
-	return false
 }
 
 func (d *Desk) event(origin broker.Origin, caller broker.Caller, name string) audit.Event {

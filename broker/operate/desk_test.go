@@ -12,6 +12,7 @@ import (
 
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/audit"
+	"github.com/rolecall/rolecall/broker/iam"
 	"github.com/rolecall/rolecall/broker/operate"
 	"github.com/rolecall/rolecall/broker/session"
 	"github.com/rolecall/rolecall/broker/store/sqlite"
@@ -70,6 +71,9 @@ func newDesk(t *testing.T, deaf bool) *desk {
 	d.Desk = operate.NewDesk(operate.DeskConfig{
 		Admins: config.Admins{Providers: texts("corp"), Groups: texts("operators"), Users: texts("root")}, Sessions: d.sessions, Record: record,
 		Forget: func(id string) { d.forgotten = append(d.forgotten, id) }, Now: now,
+		ResolveRole: func(text string) (iam.RoleARN, error) {
+			return iam.ParseRoleARN(strings.Replace(text, "production/", "arn:aws:iam::111122223333:role/", 1))
+		},
 	})
 	return d
 }
