@@ -34,6 +34,7 @@ func (c *checker) check() {
 	c.accounts()
 	c.grants()
 	c.apps()
+	c.mail()
 	c.defaultMode()
 	c.admins()
 	derive(c.Config)

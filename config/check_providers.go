@@ -62,6 +62,8 @@ func (c *checker) providers() {
 			c.oidc(p, path)
 		case "oauth2":
 			c.oauth2(p, path)
+		case "directory":
+			c.directory(p, path)
 		}
 	}
 }

@@ -46,6 +46,7 @@ type Config struct {
 	Accounts  []Account  `yaml:"accounts" doc:"The AWS accounts that grants may name."`
 	Grants    []Grant    `yaml:"grants" doc:"Who may have which role. Selectors (groups, groups_matching, users, providers, when, require) are joined by AND, the values of one list by OR. Of several grants for one role the first in file order that holds counts."`
 	Apps      []App      `yaml:"apps" doc:"Mobile and single-page apps, whose devices and people get credentials at /tvm/v1 (docs/mobile-apps.md)."`
+	Mail      Mail       `yaml:"mail" doc:"Outgoing mail: codes for registration and password reset of a provider of type directory."`
 	Admins    Admins     `yaml:"admins" doc:"Who sees the administration pages: live sessions, which they may end, and the audit record. Nobody by default."`
 
 	// Digest is the hex SHA-256 of the file's bytes, for the log.
@@ -127,7 +128,7 @@ type Egress struct {
 type Provider struct {
 	Pos   Pos    `yaml:"-"`
 	Name  Text   `yaml:"name" required:"true" doc:"Lower-case letters, digits and '-'; part of URLs and of SourceIdentity."`
-	Type  Text   `yaml:"type" required:"true" enum:"saml,oidc,oauth2" planned:"ldap,directory" doc:"The protocol; it decides which of the other keys may be set."`
+	Type  Text   `yaml:"type" required:"true" enum:"saml,oidc,oauth2,directory" planned:"ldap" doc:"The protocol; it decides which of the other keys may be set."`
 	Label string `yaml:"label" doc:"What the sign-in page calls it. Default: the name."`
 	// Preset fills keys that the file leaves out; preset.go has the table.
 	Preset Text `yaml:"preset" required:"oauth2" for:"oidc,oauth2" enum:"google,apple,microsoft,facebook,github,cognito,okta,auth0,keycloak,amazon,github-actions,gitlab-ci,kubernetes,spiffe" doc:"What kind of provider it is: sets other keys, and what is checked; see the table of presets."`
@@ -185,6 +186,12 @@ type Provider struct {
 	// OAuth 2.0, where there is nothing but an API to ask
 	Organizations []Text `yaml:"organizations" for:"oauth2" doc:"GitHub: the organizations whose members may sign in, each NAME or NAME=ID. They and their teams, as NAME/TEAM, are the groups."`
 	EnterpriseURL Text   `yaml:"enterprise_url" for:"oauth2" doc:"GitHub: the address of a GitHub Enterprise Server, or of a tenant of ghe.com. Default: https://github.com."`
+
+	// The built-in directory
+	Registration        Text     `yaml:"registration" enum:"closed,open" default:"closed" for:"directory" doc:"Whether people of apps may register by themselves."`
+	RegistrationDomains []Text   `yaml:"registration_domains" for:"directory" doc:"E-mail domains whose people may register; any by default."`
+	Password            Password `yaml:"password" for:"directory" doc:"What passwords must be like."`
+	Passkeys            Passkeys `yaml:"passkeys" for:"directory" doc:"Who the directory is for passkeys."`
 }
 
 // From names the attribute (SAML) or claim (OpenID Connect, OAuth) that a value is read from.

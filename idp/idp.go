@@ -131,6 +131,28 @@ type TokenVerifier interface {
 	Verify(ctx context.Context, raw string) (Login, error)
 }
 
+// PasswordVerifier signs people in by a name and a password that they type here. It
+// does the same work for strangers, and refuses all alike. A *Challenge as the error
+// asks for more.
+type PasswordVerifier interface {
+	VerifyPassword(ctx context.Context, username string, password secret.String) (Login, error)
+	// AnswerChallenge judges the answer to a challenge of VerifyPassword, once.
+	AnswerChallenge(ctx context.Context, data []byte, answer secret.String) (Login, error)
+}
+
+// Challenge asks a person for one thing more. It is an error, so that nobody takes
+// it for a login. Data is opaque to everybody else and goes to AnswerChallenge.
+type Challenge struct {
+	// Kind says what to ask for: "totp" is a one-time code or a recovery code.
+	Kind string
+	// Identity is who it will be, for the record and the limits.
+	Identity Identity
+	Data     []byte
+}
+
+// Error implements error.
+func (c *Challenge) Error() string { return "one thing more is asked for: " + c.Kind }
+
 // HandleOf reads the handle (RelayState or state) from an answer, so that the
 // pending sign-in can be found before anything is parsed.
 func HandleOf(a Answer) string {

@@ -58,6 +58,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 		{"used", "key", "until"},
 		{"codes", "code", "keep"},
 		{"devices", "code", "expires"},
+		{"people_codes", "key", "expires"},
 		{"tokens", "hash", "expires"},
 		{"families", "id", "expires"},
 		{"sessions", "id", "expires"},

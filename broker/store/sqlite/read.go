@@ -25,6 +25,9 @@ const (
 	readRevocations
 	readSubjectsNamed
 	readArrivals
+	readPersonByID
+	readPersonByName
+	readPeopleAfter
 	numReads
 )
 
@@ -50,8 +53,11 @@ func readTexts() [numReads]string {
 			UNION SELECT provider, subject FROM families WHERE ended = 0 AND ` + usernameIs + " ORDER BY 1, 2",
 		readArrivals: `SELECT '', '', provider, subject, keep, at, data FROM arrivals
 			WHERE (?1 = '' OR provider = ?1 AND (?2 = '' OR subject = ?2)) ORDER BY at DESC, provider, subject LIMIT ?3`,
-		readMarks:  "SELECT account, label, colour, favourite FROM marks WHERE provider = ? AND subject = ?",
-		readRecent: "SELECT role, used FROM recent_roles WHERE provider = ? AND subject = ? ORDER BY used DESC, role",
+		readPersonByID:   "SELECT id, name, version, data FROM people WHERE directory = ? AND id = ?",
+		readPersonByName: "SELECT id, name, version, data FROM people WHERE directory = ? AND name = ?",
+		readPeopleAfter:  "SELECT id, name, version, data FROM people WHERE directory = ? AND name > ? ORDER BY name LIMIT ?",
+		readMarks:        "SELECT account, label, colour, favourite FROM marks WHERE provider = ? AND subject = ?",
+		readRecent:       "SELECT role, used FROM recent_roles WHERE provider = ? AND subject = ? ORDER BY used DESC, role",
 		readSessionsOf: `SELECT id, '', provider, subject, expires, seen, data FROM sessions
 			WHERE (?1 = '' OR provider = ?1 AND subject = ?2) ORDER BY seen DESC, id LIMIT ?3`,
 		readFamiliesOf: `SELECT id, session, provider, subject, expires, 0, data FROM families

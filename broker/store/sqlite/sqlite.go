@@ -27,6 +27,7 @@ import (
 	"github.com/rolecall/rolecall/broker/marks"
 	"github.com/rolecall/rolecall/broker/replay"
 	"github.com/rolecall/rolecall/broker/session"
+	"github.com/rolecall/rolecall/idp/directory"
 )
 
 // What a Store is good for.
@@ -36,6 +37,7 @@ var (
 	_ keys.Store       = (*Store)(nil)
 	_ marks.Store      = (*Store)(nil)
 	_ devicecode.Store = (*Store)(nil)
+	_ directory.Store  = (*Store)(nil)
 )
 
 // busyTimeout is how long one process waits for another's commit.

@@ -15,6 +15,7 @@ import (
 	"github.com/rolecall/rolecall/broker/replay"
 	"github.com/rolecall/rolecall/broker/revocation"
 	"github.com/rolecall/rolecall/broker/session"
+	"github.com/rolecall/rolecall/idp/directory"
 )
 
 // Store is everything a store does.
@@ -30,6 +31,7 @@ type Store interface {
 type later interface {
 	marks.Store
 	devicecode.Store
+	directory.Store
 }
 
 // Upkeep is what the daemon does with a store beside using it.
@@ -49,7 +51,7 @@ type Fresh func(t *testing.T) (open func() Store)
 func Run(t *testing.T, fresh Fresh) {
 	t.Helper()
 	for _, group := range []map[string]func(*testing.T, Fresh){
-		sessionTests(), signInTests(), tokenTests(), peopleTests(), otherTests(), nodeTests(), deviceTests(), markTests(), listTests(),
+		sessionTests(), signInTests(), tokenTests(), peopleTests(), otherTests(), nodeTests(), deviceTests(), markTests(), listTests(), directoryTests(),
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {

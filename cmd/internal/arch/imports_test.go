@@ -62,7 +62,7 @@ var (
 	services = []string{"broker", "broker/oauth", "broker/account", "broker/operate", "broker/operate/insight"}
 	leaves   = []string{"config", "config/secret", "broker/iam"}
 	stages   = []string{"broker/policy", "broker/vend", "broker/issuer", "broker/session", "broker/replay",
-		"broker/limit", "broker/audit", "broker/keys", "broker/marks", "broker/devicecode", "broker/revocation"}
+		"broker/limit", "broker/audit", "broker/keys", "broker/mail", "broker/marks", "broker/devicecode", "broker/revocation"}
 )
 
 func under(p, root string) bool { return p == root || strings.HasPrefix(p, root+"/") }

@@ -22,6 +22,7 @@ import (
 	"github.com/rolecall/rolecall/broker/operate"
 	"github.com/rolecall/rolecall/broker/policy"
 	"github.com/rolecall/rolecall/config"
+	"github.com/rolecall/rolecall/idp/directory"
 	"github.com/rolecall/rolecall/idp/fetch"
 	"github.com/rolecall/rolecall/idp/oidc"
 	"github.com/rolecall/rolecall/idp/saml"
@@ -188,6 +189,10 @@ func (g *generation) newUpstream(p config.Provider) (*upstream, error) {
 		err = g.addOIDC(made, p, client)
 	case "oauth2":
 		err = config.Faults{{Pos: p.Pos, Message: "providers of type oauth2 cannot sign anybody in yet"}}
+	case "directory":
+		if _, err = directory.New(directory.Config{Provider: p, URL: serverURL(g.options.Config), Now: g.options.Now}); err == nil {
+			err = config.Faults{{Pos: p.Pos, Message: "providers of type directory cannot sign anybody in yet"}}
+		}
 	default: // config has said so, and names the known ones
 		return nil, nil
 	}
