@@ -19,9 +19,11 @@ import (
 	"github.com/rolecall/rolecall/idp"
 )
 
-// Provider is one configured identity provider that signs people in by their browser.
+// Provider is one configured identity provider.
 type Provider struct {
 	ProviderInfo
+	// Redirector signs people in by their browser; nil is a provider of machines, where
+	// nobody signs in.
 	Redirector idp.Redirector
 	// Metadata gives the service provider metadata of a SAML provider; nil for others.
 	Metadata func() ([]byte, error)
@@ -115,11 +117,14 @@ func New(config Config) *Broker {
 	return b
 }
 
-// SignInProviders lists the providers in the order of the configuration.
+// SignInProviders lists the providers where people sign in, in the order of the
+// configuration.
 func (b *Broker) SignInProviders() []ProviderInfo {
-	infos := make([]ProviderInfo, len(b.cfg.Providers))
-	for i, p := range b.cfg.Providers {
-		infos[i] = p.ProviderInfo
+	infos := make([]ProviderInfo, 0, len(b.cfg.Providers))
+	for _, p := range b.cfg.Providers {
+		if p.Redirector != nil {
+			infos = append(infos, p.ProviderInfo)
+		}
 	}
 	return infos
 }

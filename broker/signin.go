@@ -54,7 +54,7 @@ func (b *Broker) Begin(ctx context.Context, req BeginRequest) (Begun, error) {
 		return Begun{}, b.refuseSignIn(ctx, req.Origin, req.Provider, idp.Identity{}, err)
 	}
 	provider, ok := b.providers[req.Provider]
-	if !ok || provider.Type != req.Type {
+	if !ok || provider.Type != req.Type || provider.Redirector == nil {
 		return Begun{}, b.refuseSignIn(ctx, req.Origin, req.Provider, idp.Identity{}, unknownProvider(req.Provider))
 	}
 	handle, browser := session.NewHandle(), req.Browser
@@ -97,7 +97,7 @@ func (b *Broker) answering(req SignInRequest) (Provider, error) {
 		return Provider{}, err
 	}
 	provider, ok := b.providers[req.Provider]
-	if !ok || provider.Type != req.Type {
+	if !ok || provider.Type != req.Type || provider.Redirector == nil {
 		return Provider{}, unknownProvider(req.Provider)
 	}
 	return provider, nil

@@ -231,3 +231,18 @@ func TestAProvidersOwnEndBoundsTheSession(t *testing.T) {
 		t.Errorf("the session ends at %s, want %s", caller.NotAfter, b.provider.login.NotAfter)
 	}
 }
+
+// Machines bring tokens: nobody is sent to their issuer, or believed to come from it.
+func TestNobodySignsInWhereMachinesGetTheirTokens(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	_, err := b.Begin(t.Context(), broker.BeginRequest{Origin: origin, Provider: "ci", Type: "oidc"})
+	refused(t, err, broker.InvalidRequest, "unknown_provider")
+	_, err = b.SignIn(t.Context(), broker.SignInRequest{Origin: origin, Provider: "ci", Type: "oidc", Browser: session.NewHandle()})
+	refused(t, err, broker.InvalidRequest, "unknown_provider")
+	for _, info := range b.SignInProviders() {
+		if info.Name == "ci" || info.Name == "once" {
+			t.Errorf("the sign-in page offers %s", info.Name)
+		}
+	}
+}

@@ -60,6 +60,8 @@ func (c *checker) providers() {
 			c.saml(p, path)
 		case "oidc":
 			c.oidc(p, path)
+			c.preset(p, path)
+			c.subjectClaim(p)
 		case "oauth2":
 			c.oauth2(p, path)
 		case "directory":
@@ -76,7 +78,7 @@ func (c *checker) belonging(p *Provider, path string, section reflect.Type) {
 		case f.unbuilt():
 		case c.set(at) && !f.isFor(kind):
 			c.fault(at, "this key is for providers of type %s; this one is %s%s", f.types(), kind, instead(f, kind, section))
-		case c.set(at) && len(f.presets) > 0 && !slices.Contains(f.presets, p.Preset.Value):
+		case c.set(at) && !f.isOf(p.Preset.Value):
 			c.fault(at, "this key is for the preset %s", strings.Join(f.presets, ", "))
 		case c.set(at) && shapeOf(f.typ) == isSection:
 			c.belonging(p, at, f.typ)
@@ -125,7 +127,11 @@ func (c *checker) oidc(p *Provider, path string) {
 	c.filled(under(path, "client_id"), p.ClientID)
 	c.notEmpty(under(path, "algorithms"), len(p.Algorithms))
 	c.oidcClient(p, path)
-	if claim := p.Username.Claim; claim.Value == "preferred_username" {
+	switch claim := p.Username.Claim; {
+	case claim.Value != "preferred_username":
+	case claim.Pos == c.place(under(path, "preset")): // of keycloak, where it is the account's name unless somebody lets people edit it
+		c.loginsAsUsers(p)
+	default:
 		c.warn(claim.Pos, "provider %s: people can change their preferred_username at many providers; a grant that lists users may then reach the wrong person. Use sub or email", quoted(p.Name.Value))
 	}
 }

@@ -137,7 +137,7 @@ type Provider struct {
 
 	Groups   From `yaml:"groups" for:"saml,oidc" doc:"What holds the groups."`
 	Username From `yaml:"username" doc:"What holds the user name. Default: the NameID; the claim sub; the login at GitHub, the id at Facebook."`
-	Subject  From `yaml:"subject" for:"saml" doc:"What holds the stable subject. Default: the NameID."`
+	Subject  From `yaml:"subject" for:"saml,oidc" doc:"What holds the stable subject. Default: the NameID; at OpenID providers always sub, or oid with the preset microsoft."`
 
 	ClockSkew    time.Duration `yaml:"clock_skew" default:"60s" doc:"How far the provider's clock may be off."`
 	CAFile       string        `yaml:"ca_file" path:"true" doc:"PEM file of certificate authorities for this provider's addresses."`
@@ -183,6 +183,16 @@ type Provider struct {
 	Userinfo       *bool         `yaml:"userinfo" for:"oidc" doc:"Whether a sign-in asks the userinfo endpoint. Default: only where the ID token lacks the claim of groups or user name."`
 	ProviderLogout Text          `yaml:"provider_logout" enum:"form,redirect,off" default:"form" for:"oidc" doc:"How Sign out goes on to the provider where discovery offers it: by a form that holds the ID token, by an address without it, or not at all."`
 
+	Attributes map[string]Text `yaml:"attributes" for:"oidc" doc:"Further attributes, each NAME: CLAIM, where CLAIM is the name of a claim or a path as /custom/team. Without it every claim that is text, number, boolean or a list of these is an attribute under its own name."`
+
+	// What some presets need
+	HostedDomains []Text `yaml:"hosted_domains" for:"oidc" of:"google" doc:"The domains (hd) of the organizations at Google whose people may sign in."`
+	Tenant        Text   `yaml:"tenant" for:"oidc" of:"microsoft" doc:"The id of the Entra ID tenant, a GUID. It gives the issuer."`
+	Tenants       []Text `yaml:"tenants" for:"oidc" of:"microsoft" doc:"The ids of several tenants, instead of tenant; the subject is then TENANT/SUBJECT."`
+	Cloud         Text   `yaml:"cloud" enum:"global,us,us-dod,china" default:"global" for:"oidc" of:"microsoft" doc:"Which of Microsoft's clouds it is; it decides the addresses of sign-in and Graph."`
+	GroupOverage  Text   `yaml:"group_overage" enum:"refuse,graph" default:"refuse" for:"oidc" of:"microsoft" doc:"What to do where the groups did not fit into the token: refuse the sign-in, or ask Microsoft Graph with client_secret."`
+	TrustDomain   Text   `yaml:"trust_domain" for:"oidc" of:"spiffe" doc:"The trust domain whose SPIFFE IDs count, as example.org."`
+
 	// OAuth 2.0, where there is nothing but an API to ask
 	Organizations []Text `yaml:"organizations" for:"oauth2" doc:"GitHub: the organizations whose members may sign in, each NAME or NAME=ID. They and their teams, as NAME/TEAM, are the groups."`
 	EnterpriseURL Text   `yaml:"enterprise_url" for:"oauth2" doc:"GitHub: the address of a GitHub Enterprise Server, or of a tenant of ghe.com. Default: https://github.com."`
@@ -197,7 +207,7 @@ type Provider struct {
 // From names the attribute (SAML) or claim (OpenID Connect, OAuth) that a value is read from.
 type From struct {
 	Attribute Text `yaml:"attribute" for:"saml" doc:"The Name of a SAML Attribute."`
-	Claim     Text `yaml:"claim" for:"oidc,oauth2" doc:"The name of a claim."`
+	Claim     Text `yaml:"claim" for:"oidc,oauth2" doc:"The name of a claim; at OpenID providers also the path to one inside objects, as /realm_access/roles (RFC 6901; dots are part of a name)."`
 }
 
 // Encryption is the key that decrypts encrypted assertions.

@@ -128,11 +128,7 @@ func presetTable(b *strings.Builder) {
 		}
 		var sets []string
 		for _, s := range p.sets {
-			value := s.value
-			if strings.Contains(value, ",") {
-				value = "[" + strings.ReplaceAll(value, ",", ", ") + "]"
-			}
-			sets = append(sets, "`"+s.key+": "+value+"`")
+			sets = append(sets, "`"+s.key+": "+s.shown()+"`")
 		}
 		word := string(p.trust)
 		if p.trust == ofCompany {

@@ -43,6 +43,11 @@ func (f field) neededBy(kind string) bool { return slices.Contains(f.required, k
 // isFor reports whether a provider of that type may have the key.
 func (f field) isFor(kind string) bool { return len(f.only) == 0 || slices.Contains(f.only, kind) }
 
+// isOf reports whether a provider with that preset may have the key.
+func (f field) isOf(preset string) bool {
+	return len(f.presets) == 0 || slices.Contains(f.presets, preset)
+}
+
 // types names the types of provider that the key is for.
 func (f field) types() string { return strings.Join(f.only, " and ") }
 

@@ -58,16 +58,16 @@ func decode(file string, data []byte, root ast.Node, env func(string) (string, b
 	sum := sha256.Sum256(data)
 	c := &Config{File: file, Digest: hex.EncodeToString(sum[:])}
 	d.document(root, c)
+	c.Written = make(map[string]string, len(d.at))
+	for path := range d.at { // before presets fill in what is not there
+		c.Written[path] = d.references[path]
+	}
 	k := &checker{Config: c, at: d.at, unread: d.unread, root: Pos{File: file, Line: 1, Column: 1}}
 	k.check()
 	d.faults = append(d.faults, k.faults...)
 	d.faults.sort()
 	k.warnings.sort()
 	c.Warnings = k.warnings
-	c.Written = make(map[string]string, len(d.at))
-	for path := range d.at {
-		c.Written[path] = d.references[path]
-	}
 	return c, d.faults.Err()
 }
 

@@ -87,3 +87,27 @@ func TestTheAudienceOfMachinesIsTheBroker(t *testing.T) {
 		t.Errorf("people sign in there: client_id %q", p.ClientID.Value)
 	}
 }
+
+// What check prints: what the file leaves to a preset, and not what it says itself.
+func TestWhatAPresetFillsInIsSaid(t *testing.T) {
+	t.Parallel()
+	const file = `server: {url: https://sso.example.com}
+providers:
+  - {name: google, type: oidc, preset: google, client_id: x, hosted_domains: [example.com]}
+  - {name: entra, type: oidc, preset: microsoft, client_id: x, tenant: 72f988bf-86f1-41af-91ab-2d7cd011db47, username: {claim: sub}}
+  - {name: ci, type: oidc, preset: github-actions, algorithms: [RS256, ES256], require: claims.repository_id == "1"}
+  - {name: plain, type: oidc, issuer: "https://op.example.com", client_id: x}
+`
+	c, err := Parse("rolecall.yaml", []byte(file), func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"google: preset google sets issuer: https://accounts.google.com, algorithms: RS256, username.claim: email",
+		"entra: preset microsoft sets algorithms: RS256, groups.claim: groups, issuer: https://login.microsoftonline.com/72f988bf-86f1-41af-91ab-2d7cd011db47/v2.0",
+		"ci: preset github-actions sets issuer: https://token.actions.githubusercontent.com, client_id: https://sso.example.com",
+	}
+	if diff := cmp.Diff(want, c.Filled()); diff != "" {
+		t.Error(diff)
+	}
+}

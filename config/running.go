@@ -39,11 +39,12 @@ type running struct {
 
 // section writes the keys of v. Kind is the type of provider that v is, if any.
 func (r *running) section(v reflect.Value, path string, depth int, kind string) {
+	preset := ""
 	if p, ok := v.Addr().Interface().(*Provider); ok {
-		kind = p.Type.Value
+		kind, preset = p.Type.Value, p.Preset.Value
 	}
 	for _, f := range fieldsOf(v.Type()) {
-		if f.unbuilt() || (kind != "" && !f.isFor(kind)) {
+		if f.unbuilt() || (kind != "" && !f.isFor(kind)) || !f.isOf(preset) {
 			continue
 		}
 		r.key(v.Field(f.index), f, under(path, f.key), depth, kind)

@@ -39,6 +39,9 @@ func (d *daemon) check() *cobra.Command {
 			}
 			fmt.Fprintf(d.stdout, "%s: valid: %d providers, %d accounts, %d grants\n",
 				path, len(loaded.Providers), len(loaded.Accounts), len(loaded.Grants))
+			for _, line := range loaded.Filled() {
+				fmt.Fprintln(d.stdout, line)
+			}
 			if online {
 				return d.checkOnline(c.Context(), options)
 			}

@@ -36,9 +36,10 @@ type metadata struct {
 // discoverer fetches the configuration document when it is first needed. What
 // went wrong is not kept: the next request tries again.
 type discoverer struct {
-	issuer  string
-	public  bool // there is no client secret
-	private bool // plain http on loopback is allowed
+	issuer  string // whose document it must be
+	at      string // where it is, without the well-known path
+	public  bool   // there is no client secret
+	private bool   // plain http on loopback is allowed
 	fetch   *fetch.Client
 	now     func() time.Time
 	flight  singleflight.Group
@@ -88,7 +89,7 @@ func (d *discoverer) fresh(ctx context.Context) (*metadata, error) {
 }
 
 func (d *discoverer) load(ctx context.Context) (*metadata, error) {
-	body, _, err := d.fetch.Get(ctx, strings.TrimSuffix(d.issuer, "/")+"/.well-known/openid-configuration")
+	body, _, err := d.fetch.Get(ctx, strings.TrimSuffix(d.at, "/")+"/.well-known/openid-configuration")
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w: %w", idp.ErrUnavailable, err)
 	}

@@ -15,9 +15,12 @@ import (
 )
 
 // login makes a Login of a judged token; more are claims of the userinfo endpoint.
-func (p *Provider) login(raw string, t *idToken, more object, s *steps) (idp.Login, error) {
-	all := merge(t.claims, more)
-	identity, err := p.identity(t, all)
+func (p *Provider) login(ctx context.Context, raw string, t *idToken, more object, s *steps) (idp.Login, error) {
+	var identity idp.Identity
+	all, err := p.complete(ctx, merge(t.claims, more))
+	if err == nil {
+		identity, err = p.identity(t, all)
+	}
 	if s.add("identity", identity.Username, err) != nil {
 		return idp.Login{}, err
 	}
@@ -35,15 +38,22 @@ func (p *Provider) identity(t *idToken, all object) (idp.Identity, error) {
 	if err := p.judgeGroups(all); err != nil {
 		return idp.Identity{}, err
 	}
-	if p.mapping.Username == "email" {
+	if username := p.mapping.username; username.last() == "email" {
 		// Some providers (Cognito, Apple) say "true" as text.
-		if verified, _ := all.get("email_verified"); verified.text != "true" {
+		if verified, _, err := username.beside("email_verified").find(all); err != nil || verified.text != "true" {
 			return idp.Identity{}, idp.Reject("email-unverified", "email is the user name here, and the provider does not say that it is verified")
 		}
 	}
-	identity, err := p.mapping.Identity(p.name, t.subject, all.attributes())
+	subject, err := p.preset.subject(t)
 	if err != nil {
 		return idp.Identity{}, err
+	}
+	identity, err := p.mapping.identity(p.name, subject, all)
+	if err != nil {
+		return idp.Identity{}, err
+	}
+	if p.preset.groups != nil && len(p.mapping.groups) == 0 {
+		identity.Groups = p.preset.groups(t)
 	}
 	identity.Methods = append(identity.Methods, t.methods...)
 	identity.AuthenticatedAt = t.authTime.UTC()
@@ -53,25 +63,32 @@ func (p *Provider) identity(t *idToken, all object) (idp.Identity, error) {
 // judgeGroups refuses groups that are not all there or cannot be read: a grant
 // that denies by group must not be escaped by having too many.
 func (p *Provider) judgeGroups(all object) error {
-	name := p.mapping.Groups
-	if name == "" {
+	path := p.mapping.groups
+	if len(path) == 0 {
 		return nil
 	}
+	if overage(all, path[0]) {
+		return idp.Reject("groups-overage", "the person has more groups than fit into a token; let the provider send only those that are assigned to rolecall")
+	}
+	groups, there, err := path.find(all)
+	if err != nil || !there {
+		return err
+	}
+	if _, scalar := groups.scalars(); groups.kind == kindObject || !scalar {
+		return idp.Reject("malformed", "the claim %q holds no list of groups", path.attribute())
+	}
+	return nil
+}
+
+// overage reports whether a claim is there as a pointer only (OpenID Connect Core
+// 1.0 section 5.6.2), which is never followed.
+func overage(all object, name string) bool {
 	elsewhere := false
 	if names, there := all.get("_claim_names"); there {
 		_, elsewhere = names.object().get(name)
 	}
-	if more, _ := all.get("hasgroups"); elsewhere || more.kind == kindBool && more.text == "true" {
-		return idp.Reject("groups-overage", "the person has more groups than fit into a token; let the provider send only those that are assigned to rolecall")
-	}
-	groups, there := all.get(name)
-	if !there || groups.kind == kindNull {
-		return nil
-	}
-	if _, scalar := groups.scalars(); groups.kind == kindObject || !scalar {
-		return idp.Reject("malformed", "the claim %q holds no list of groups", name)
-	}
-	return nil
+	more, _ := all.get("hasgroups")
+	return elsewhere || more.kind == kindBool && more.text == "true"
 }
 
 // onceKey is the hash of what was signed, not of the text, which others may be
@@ -102,12 +119,7 @@ func merge(claims, more object) object {
 
 // needsUserinfo says whether a claim that the configuration reads is not in the ID token.
 func (p *Provider) needsUserinfo(t *idToken) bool {
-	for _, name := range []string{p.mapping.Groups, p.mapping.Username} {
-		if _, there := t.claims.get(name); name != "" && !there {
-			return true
-		}
-	}
-	return false
+	return p.mapping.missing(t.claims)
 }
 
 // userinfo asks for further claims of the person whom the ID token names.

@@ -18,11 +18,12 @@ const maxLifetime = 24 * time.Hour
 
 // expectation is everything that a token is judged by, apart from the keys.
 type expectation struct {
-	issuer     string
+	issuers    []string
 	clientID   string
 	algorithms []string
 	skew       time.Duration
 	now        time.Time
+	preset     func(*idToken) error // nil asks nothing
 
 	// exchange judges a bearer token that a program brings; otherwise it is the
 	// ID token of a sign-in. The fields below each belong to one of the two.
@@ -87,9 +88,12 @@ func judgeSplit(ctx context.Context, token jws, keys *keySet, want expectation, 
 		step string
 		of   func(*idToken) error
 	}{
-		{"issuer", want.judgeIssuer}, {"subject", want.judgeSubject}, {"kind", want.judgeKind}, {"audience", want.judgeAudience},
+		{"issuer", want.judgeIssuer}, {"subject", want.judgeSubject}, {"kind", want.judgeKind}, {"audience", want.judgeAudience}, {"preset", want.preset},
 		{"time", want.judgeTime}, {"nonce", want.judgeNonce}, {"authentication", want.judgeAuthentication},
 	} {
+		if check.of == nil {
+			continue
+		}
 		err := check.of(t)
 		if s.add(check.step, "", err) != nil {
 			return nil, err
@@ -110,8 +114,8 @@ func (want *expectation) judgeAlgorithm(token jws) error {
 }
 
 func (want *expectation) judgeIssuer(t *idToken) error {
-	if t.issuer != want.issuer {
-		return idp.Reject("issuer", "the token is of issuer %.128q, not %q", t.issuer, want.issuer)
+	if !slices.Contains(want.issuers, t.issuer) {
+		return idp.Reject("issuer", "the token is of issuer %.128q, not %s", t.issuer, strings.Join(want.issuers, ", "))
 	}
 	return nil
 }
@@ -217,7 +221,7 @@ func (v verified) VerifySignature(_ context.Context, raw string) ([]byte, error)
 // secondOpinion asks go-oidc, by a clock that allows for the skew, and demands
 // that it read the same token.
 func (want *expectation) secondOpinion(ctx context.Context, token jws, t *idToken) error {
-	verifier := goidc.NewVerifier(want.issuer, verified{token.raw, token.payload}, &goidc.Config{
+	verifier := goidc.NewVerifier(t.issuer, verified{token.raw, token.payload}, &goidc.Config{
 		ClientID:             want.clientID,
 		SkipClientIDCheck:    want.exchange, // judgeAudience knows the further audiences
 		SupportedSigningAlgs: want.algorithms,

@@ -35,10 +35,16 @@ func (r ring) match(kid, alg string) []publicKey {
 	return found
 }
 
+// keyRule is what one kind of provider says of its keys beside what all do.
+type keyRule struct {
+	uses    []string // words of use that are as good as sig
+	issuers []string // what a key's member issuer may be, where it has one (Microsoft); nil asks nothing
+}
+
 // readRing reads a JWK set. A secret or private key, or a kid that is there
 // twice, condemns the whole set; a key that is weak, for another purpose or of an
 // unknown type is left out.
-func readRing(data []byte) (ring, error) {
+func readRing(data []byte, rule keyRule) (ring, error) {
 	set, err := readObject(data)
 	if err != nil {
 		return nil, fmt.Errorf("key set: %w", err)
@@ -67,7 +73,7 @@ func readRing(data []byte) (ring, error) {
 			return nil, fmt.Errorf("key set: kid %.64q is there twice", kid.text)
 		}
 		seen[kid.text] = true
-		if key, ok := readKey(v.object(), raws.Keys[i]); ok {
+		if key, ok := readKey(v.object(), raws.Keys[i], rule); ok {
 			found = append(found, key)
 		}
 	}
@@ -91,8 +97,11 @@ func condemned(key object) error {
 }
 
 // readKey takes a key that is for signatures and strong enough.
-func readKey(o object, raw []byte) (publicKey, bool) {
-	if use, there := o.get("use"); there && use.text != "sig" {
+func readKey(o object, raw []byte, rule keyRule) (publicKey, bool) {
+	if use, there := o.get("use"); there && use.text != "sig" && !slices.Contains(rule.uses, use.text) {
+		return publicKey{}, false
+	}
+	if issuer, there := o.get("issuer"); there && rule.issuers != nil && !slices.Contains(rule.issuers, issuer.text) {
 		return publicKey{}, false
 	}
 	if ops, there := o.get("key_ops"); there && !slices.ContainsFunc(ops.list(), func(v value) bool { return v.text == "verify" }) {

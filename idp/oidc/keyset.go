@@ -34,6 +34,7 @@ var errTooSoon = errors.New("the key set was asked for unknown keys too often")
 // they are too old, and for an unknown kid at once but as a trickle.
 type keySet struct {
 	source func(context.Context) ([]byte, http.Header, error)
+	rule   keyRule
 	maxAge time.Duration
 	now    func() time.Time
 	log    *slog.Logger
@@ -153,7 +154,7 @@ func (s *keySet) load(ctx context.Context) (ring, error) {
 	body, header, err := s.source(ctx)
 	var keys ring
 	if err == nil {
-		keys, err = readRing(body)
+		keys, err = readRing(body, s.rule)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -265,12 +265,12 @@ func TestKeySetReading(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys, err := readRing(data)
+		keys, err := readRing(data, keyRule{})
 		if len(keys) != c.want || (err != nil) != (c.want == 0) {
 			t.Errorf("%s: %d keys, %v", name, len(keys), err)
 		}
 	}
-	if _, err := readRing([]byte(`{"keys":[],"Keys":[]}`)); err == nil {
+	if _, err := readRing([]byte(`{"keys":[],"Keys":[]}`), keyRule{}); err == nil {
 		t.Error("a set with two lists of keys was accepted")
 	}
 }

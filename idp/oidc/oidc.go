@@ -25,7 +25,6 @@ import (
 	"time"
 
 	"github.com/rolecall/rolecall/config"
-	"github.com/rolecall/rolecall/idp/claims"
 	"github.com/rolecall/rolecall/idp/fetch"
 )
 
@@ -48,9 +47,12 @@ type Provider struct {
 	redirectURI string
 	algorithms  []string
 	skew        time.Duration
-	mapping     claims.Mapping
+	preset      preset
+	mapping     mapping
 	require     *condition
+	warnings    config.Faults
 	discover    *discoverer
+	graph       *graph
 	keys        *keySet
 	fetch       *fetch.Client
 	now         func() time.Time
@@ -70,7 +72,7 @@ func New(c Config) (*Provider, error) {
 	p := &Provider{
 		config: section, name: section.Name.Value, fetch: c.Fetch, now: c.Now, log: c.Log,
 		redirectURI: strings.TrimSuffix(c.URL, "/") + "/oidc/" + section.Name.Value + "/callback",
-		mapping:     claims.Mapping{Groups: section.Groups.Claim.Value, Username: section.Username.Claim.Value},
+		preset:      newPreset(section),
 		skew:        section.ClockSkew,
 	}
 	if p.skew == 0 {
@@ -78,21 +80,29 @@ func New(c Config) (*Provider, error) {
 	}
 	var faults config.Faults
 	judgeSection(section, &faults)
+	p.mapping = readMapping(section, &faults, &p.warnings)
 	p.algorithms = readAlgorithms(section, &faults)
 	p.require = compileRequire(section.Require, &faults)
+	judgeStrangers(section, p.require, &faults)
+	warnOfPatterns(section, p.require, &p.warnings)
 	p.discover = &discoverer{
-		issuer: section.Issuer.Value, public: section.ClientSecret.IsZero(), private: section.AllowPrivate, fetch: c.Fetch, now: c.Now,
+		issuer: p.preset.issuer, at: p.preset.discovery, public: section.ClientSecret.IsZero(), private: section.AllowPrivate, fetch: c.Fetch, now: c.Now,
 	}
+	p.graph = newGraph(c, p.discover)
 	source := p.discover.jwks
 	if file := section.JWKSFile; file.Value != "" {
-		source = readJWKSFile(file, &faults)
+		source = readJWKSFile(file, p.preset.keys, &faults)
 	}
 	p.keys = newKeySet(source, section.JWKSMaxAge, c.Now, c.Log)
+	p.keys.rule = p.preset.keys
 	if err := faults.Err(); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
+
+// Warnings are what New found strange and let pass.
+func (p *Provider) Warnings() config.Faults { return p.warnings }
 
 // judgeSection finds what is missing or cannot be. Ranges, and keys of other types
 // of provider, are found by package config.
@@ -136,10 +146,10 @@ func readAlgorithms(c config.Provider, faults *config.Faults) []string {
 }
 
 // readJWKSFile reads keys that are configured as a file, once.
-func readJWKSFile(file config.Text, faults *config.Faults) func(context.Context) ([]byte, http.Header, error) {
+func readJWKSFile(file config.Text, rule keyRule, faults *config.Faults) func(context.Context) ([]byte, http.Header, error) {
 	data, err := fetch.ReadFile(file.Value)
 	if err == nil {
-		_, err = readRing(data)
+		_, err = readRing(data, rule)
 	}
 	if err != nil {
 		faults.Add(file.Pos, "jwks_file: %v", err)

@@ -17,6 +17,9 @@ const conditionCost = 100_000
 type condition struct {
 	text    string
 	program cel.Program
+	// partial answers about claims that are not all known; ast is what was written.
+	partial cel.Program
+	ast     *cel.Ast
 }
 
 // compileRequire compiles a condition, nil for an empty one.
@@ -44,7 +47,12 @@ func compileRequire(text config.Text, faults *config.Faults) *condition {
 		faults.Add(text.Pos, "require: %v", err)
 		return nil
 	}
-	return &condition{text.Value, program}
+	partial, err := env.Program(ast, cel.CostLimit(conditionCost), cel.EvalOptions(cel.OptPartialEval))
+	if err != nil {
+		faults.Add(text.Pos, "require: %v", err)
+		return nil
+	}
+	return &condition{text.Value, program, partial, ast}
 }
 
 // holds demands that the condition is true. A missing claim, as every other error

@@ -60,6 +60,9 @@ func (p *Provider) Begin(ctx context.Context, want idp.Want) (idp.Redirect, []by
 	if len(want.ACR) > 0 {
 		set("acr_values", strings.Join(want.ACR, " "))
 	}
+	for name, value := range p.preset.request {
+		set(name, value)
+	}
 	if want.LoginHint != "" && len(want.LoginHint) <= 256 {
 		set("login_hint", want.LoginHint)
 	}
@@ -102,7 +105,7 @@ func (p *Provider) Finish(ctx context.Context, data []byte, answer idp.Answer) (
 			return idp.Login{}, err
 		}
 	}
-	return p.login(raw, t, more, nil)
+	return p.login(ctx, raw, t, more, nil)
 }
 
 func (p *Provider) signInExpectation(keep pending, access string) expectation {
@@ -117,7 +120,7 @@ func (p *Provider) signInExpectation(keep pending, access string) expectation {
 // expect is what every token of this provider is judged by.
 func (p *Provider) expect(now time.Time) expectation {
 	return expectation{
-		issuer: p.config.Issuer.Value, clientID: p.config.ClientID.Value, algorithms: p.algorithms, skew: p.skew, now: now,
+		issuers: p.preset.issuers, preset: p.preset.judge, clientID: p.config.ClientID.Value, algorithms: p.algorithms, skew: p.skew, now: now,
 		audiences: p.config.Audiences,
 	}
 }
@@ -141,7 +144,7 @@ func (p *Provider) judgeAnswer(m *metadata, keep pending, answer idp.Answer) (st
 	switch {
 	case m.issuerParam && !there:
 		return "", idp.Reject("iss", "the provider promises to name itself in its answer (RFC 9207) and did not")
-	case there && issuer != p.config.Issuer.Value:
+	case there && !p.preset.accepts(issuer):
 		return "", idp.Reject("iss", "the answer is of issuer %.128q, not %q", issuer, p.config.Issuer.Value)
 	}
 	switch fault := query.Get("error"); {

@@ -20,7 +20,7 @@ func (p *Provider) Verify(ctx context.Context, raw string) (idp.Login, error) {
 	if token.claims, err = readObject(token.payload); err != nil {
 		return idp.Login{}, idp.Reject("malformed", "the token's claims: %v", err)
 	}
-	if issuer, _ := token.claims.get("iss"); issuer.kind != kindText || issuer.text != p.config.Issuer.Value {
+	if issuer, _ := token.claims.get("iss"); issuer.kind != kindText || !p.preset.accepts(issuer.text) {
 		return idp.Login{}, idp.ErrNotMine
 	}
 	want := p.expect(p.now())
@@ -29,7 +29,7 @@ func (p *Provider) Verify(ctx context.Context, raw string) (idp.Login, error) {
 	if err != nil {
 		return idp.Login{}, err
 	}
-	return p.login(raw, t, nil, nil)
+	return p.login(ctx, raw, t, nil, nil)
 }
 
 // Inspection asks how a token would be judged.
@@ -70,7 +70,7 @@ func (p *Provider) Inspect(ctx context.Context, ask Inspection) (Report, error) 
 	t, err := judge(ctx, ask.Token, p.keys, want, s)
 	var login idp.Login
 	if err == nil {
-		login, err = p.login(ask.Token, t, nil, s)
+		login, err = p.login(ctx, ask.Token, t, nil, s)
 	}
 	var rejection *idp.Rejection
 	switch {

@@ -236,8 +236,11 @@ func (g *generation) addOIDC(made *upstream, p config.Provider, client *fetch.Cl
 	if err != nil {
 		return err
 	}
-	made.Redirector, made.Host = o, hostOf(p.Issuer.Value)
-	made.Verifier, made.OneTime, made.BackChannel = o, p.OneTimeTokens, o
+	made.Verifier, made.OneTime = o, p.OneTimeTokens
+	if !p.Machine() { // machines bring tokens and do not sign in
+		made.Redirector, made.Host, made.BackChannel = o, hostOf(p.Issuer.Value), o
+	}
+	made.warnings = o.Warnings()
 	return nil
 }
 

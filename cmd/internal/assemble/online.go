@@ -37,9 +37,14 @@ func CheckOnline(ctx context.Context, options Options) ([]Online, error) {
 		at := options.Config.Providers[i].Pos
 		answer := Online{Provider: p.Name}
 		within, cancel := context.WithTimeout(ctx, 15*time.Second)
-		if source, ok := p.Redirector.(certificates); ok {
+		source, hasCertificates := p.Redirector.(certificates)
+		keys, hasKeys := p.Verifier.(idp.Examined)
+		switch {
+		case hasCertificates:
 			answer.ask(within, source, at, options.Now())
-		} else {
+		case p.Redirector == nil && hasKeys:
+			answer.reach(within, keys)
+		default:
 			answer.begin(within, p)
 		}
 		cancel()
@@ -71,6 +76,13 @@ func (o *Online) ask(ctx context.Context, source certificates, at config.Pos, no
 		default:
 			o.Says = append(o.Says, line)
 		}
+	}
+}
+
+// reach asks for the keys of a provider whose tokens programs bring.
+func (o *Online) reach(ctx context.Context, source idp.Examined) {
+	if o.Err = source.Examine(ctx); o.Err == nil {
+		o.Says = append(o.Says, "its keys can be had")
 	}
 }
 
