@@ -34,9 +34,12 @@ type Provider struct {
 	Verifier idp.TokenVerifier
 	// OneTime lets each piece of that evidence count once only.
 	OneTime bool
-	// Logout signs people out together with the provider, through their browser; nil
-	// is a provider that cannot.
+	// Logout signs people out at the provider, too, through their browser; nil is a
+	// provider that cannot.
 	Logout idp.Logouter
+	// Departures judges the provider's word, brought by a browser, that somebody signs
+	// out there; nil takes none.
+	Departures idp.Departer
 	// BackChannel judges the provider's word, from server to server, that somebody has
 	// signed out there; nil takes none.
 	BackChannel LogoutVerifier

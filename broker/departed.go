@@ -54,26 +54,41 @@ func (b *Broker) departed(ctx context.Context, req DepartedRequest) (ended int, 
 	if err != nil {
 		return 0, "", err
 	}
-	err = b.cfg.Replay.Use(ctx, req.Provider, gone.Once.Key, gone.Once.Until)
+	ended, err = b.endDeparted(ctx, req.Provider, gone)
+	return ended, gone.NameID, err
+}
+
+// endDeparted ends what a provider's word means, which counts once: the sessions
+// that it names, or all of a person, with what no session has made.
+func (b *Broker) endDeparted(ctx context.Context, provider string, gone idp.Departure) (int, error) {
+	err := b.cfg.Replay.Use(ctx, provider, gone.Once.Key, gone.Once.Until)
 	if errors.Is(err, replay.ErrReplayed) {
-		return 0, gone.NameID, Fail(InvalidRequest, "replay", "This logout token has been used before.").Because(err)
+		return 0, Fail(InvalidRequest, "replay", "This logout has been used before.").Because(err)
 	}
 	if err != nil {
-		return 0, gone.NameID, storeFailed("replay cache", err)
+		return 0, storeFailed("replay cache", err)
 	}
-	sessions, err := b.cfg.Sessions.EndUpstream(ctx, req.Provider, gone.NameID, gone.Sessions)
+	ended, err := b.cfg.Sessions.EndUpstream(ctx, provider, gone.NameID, gone.Sessions)
 	if err != nil {
-		return 0, gone.NameID, err
+		return 0, err
 	}
-	for _, s := range sessions {
+	people := map[string]bool{}
+	for _, s := range ended {
 		b.Forget(s.ID)
+		people[s.Identity.Subject] = true
 	}
-	if len(gone.Sessions) == 0 { // the person as such: what no session has made, too
-		if err := b.cfg.Sessions.EndAll(ctx, req.Provider, gone.NameID); err != nil {
-			return len(sessions), gone.NameID, storeFailed("end what is left of a person", err)
+	if len(gone.Sessions) > 0 {
+		return len(ended), nil
+	}
+	if gone.Subject != "" {
+		people[gone.Subject] = true
+	}
+	for subject := range people {
+		if err := b.cfg.Sessions.EndAll(ctx, provider, subject); err != nil {
+			return len(ended), storeFailed("end what is left of a person", err)
 		}
 	}
-	return len(sessions), gone.NameID, nil
+	return len(ended), nil
 }
 
 func departedError(err error) *Error {

@@ -23,6 +23,7 @@ import (
 	"github.com/rolecall/rolecall/broker/audit"
 	"github.com/rolecall/rolecall/broker/devaws"
 	"github.com/rolecall/rolecall/broker/iam"
+	"github.com/rolecall/rolecall/broker/keys"
 	"github.com/rolecall/rolecall/broker/limit"
 	"github.com/rolecall/rolecall/broker/policy"
 	"github.com/rolecall/rolecall/broker/replay"
@@ -206,7 +207,7 @@ func newBenchOf(t *testing.T, text string) *bench {
 	b.tally = audit.NewTally(chain.Append, b.clock.Now)
 	address, key := newAWS(t, b.clock)
 	b.calls = &counter{next: newSTS(t, address, key)}
-	b.sessions = session.NewSessions(session.Config{Store: store, Now: b.clock.Now})
+	b.sessions = session.NewSessions(session.Config{Store: store, Now: b.clock.Now, Sealer: newSealer(t)})
 	b.provider = &provider{login: b.login("alice", "platform")}
 	b.departures, b.leaver = departures{}, &leaver{}
 	b.ci, b.once = &verifier{issuer: "ci", logins: map[string]idp.Login{}}, &verifier{issuer: "once", logins: map[string]idp.Login{}}
@@ -219,7 +220,7 @@ func newBenchOf(t *testing.T, text string) *bench {
 			{ProviderInfo: broker.ProviderInfo{Name: "corp", Type: "saml"}, Redirector: b.provider},
 			{ProviderInfo: broker.ProviderInfo{Name: "other", Type: "saml"}, Redirector: b.provider},
 			{ProviderInfo: broker.ProviderInfo{Name: "initiated", Type: "saml", Label: "Tiles"}, Redirector: b.provider, Unsolicited: true},
-			{ProviderInfo: broker.ProviderInfo{Name: "leaving", Type: "saml"}, Redirector: b.provider, Logout: b.leaver},
+			{ProviderInfo: broker.ProviderInfo{Name: "leaving", Type: "saml"}, Redirector: b.provider, Logout: b.leaver, Departures: b.leaver},
 			{ProviderInfo: broker.ProviderInfo{Name: "ci", Type: "oidc"}, Verifier: b.ci, BackChannel: b.departures},
 			{ProviderInfo: broker.ProviderInfo{Name: "once", Type: "oidc"}, Verifier: b.once, OneTime: true},
 		},
@@ -348,4 +349,13 @@ func refused(t *testing.T, err error, code broker.Code, reason string) {
 	if shown.Cause != nil && strings.Contains(shown.Message, shown.Cause.Error()) {
 		t.Errorf("the message shows its cause: %s", shown.Message)
 	}
+}
+
+func newSealer(t *testing.T) *keys.Sealer {
+	t.Helper()
+	sealer, err := keys.OpenSealer(filepath.Join(t.TempDir(), "rolecall.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealer
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/rolecall/rolecall/broker/audit"
-	"github.com/rolecall/rolecall/broker/replay"
 	"github.com/rolecall/rolecall/broker/session"
 	"github.com/rolecall/rolecall/idp"
 )
@@ -42,7 +41,12 @@ func (b *Broker) leaveUpstream(ctx context.Context, origin Origin, ended session
 	if !session.IsHandle(browser) {
 		browser = session.NewHandle()
 	}
-	to, data, err := provider.Logout.BeginLogout(ctx, ended.Upstream, handle)
+	up := ended.Upstream
+	var err error
+	if up.IDToken, err = b.cfg.Sessions.IDToken(ended); err != nil { // the provider may ask the person instead
+		b.cfg.Log.Warn("sign out at the provider without its ID token", "request_id", origin.RequestID, "provider", provider.Name, "error", err)
+	}
+	to, data, err := provider.Logout.BeginLogout(ctx, up, handle)
 	if errors.Is(err, idp.ErrNoLogout) {
 		return Left{}
 	}
@@ -83,41 +87,24 @@ func (b *Broker) Leave(ctx context.Context, req LeaveRequest) (Left, error) {
 
 func (b *Broker) leave(ctx context.Context, req LeaveRequest, event *audit.Event) (Left, error) {
 	provider, ok := b.providers[req.Provider]
-	if !ok || provider.Type != req.Type || provider.Logout == nil {
+	switch {
+	case !ok || provider.Type != req.Type, req.Returned && provider.Logout == nil, !req.Returned && provider.Departures == nil:
 		return Left{}, unknownProvider(req.Provider)
-	}
-	if req.Returned {
+	case req.Returned:
 		event.Detail = "signed out at the provider, too"
 		return Left{}, b.returned(ctx, provider, req)
 	}
-	gone, err := provider.Logout.Departed(ctx, req.Answer)
+	gone, err := provider.Departures.Departed(ctx, req.Answer)
 	if err != nil {
 		return Left{}, err
 	}
 	event.Subject = gone.NameID
-	err = b.cfg.Replay.Use(ctx, provider.Name, gone.Once.Key, gone.Once.Until)
-	if errors.Is(err, replay.ErrReplayed) {
-		return Left{}, Fail(InvalidRequest, "replay", "This logout has been used before.").Because(err)
-	}
-	if err != nil {
-		return Left{}, storeFailed("replay cache", err)
-	}
-	ended, err := b.cfg.Sessions.EndUpstream(ctx, provider.Name, gone.NameID, gone.Sessions)
+	ended, err := b.endDeparted(ctx, provider.Name, gone)
 	if err != nil {
 		return Left{}, err
 	}
-	for _, s := range ended {
-		b.Forget(s.ID)
-		if len(gone.Sessions) > 0 {
-			continue
-		}
-		// the person as such: what no session has made, too
-		if err := b.cfg.Sessions.EndAll(ctx, provider.Name, s.Identity.Subject); err != nil {
-			return Left{}, storeFailed("end what is left of a person", err)
-		}
-	}
-	event.Detail = fmt.Sprintf("%d sessions ended", len(ended))
-	to, err := provider.Logout.LeaveDeparture(ctx, gone)
+	event.Detail = fmt.Sprintf("%d sessions ended", ended)
+	to, err := provider.Departures.LeaveDeparture(ctx, gone)
 	if err != nil { // the sessions have ended; only the provider does not hear of it
 		b.cfg.Log.Warn("answer a logout of the provider", "request_id", req.RequestID, "provider", provider.Name, "error", err)
 		return Left{}, nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/session"
+	"github.com/rolecall/rolecall/config/secret"
 	"github.com/rolecall/rolecall/idp"
 )
 
@@ -47,7 +48,7 @@ func (b *bench) at(t *testing.T, subject, nameID, index string) string {
 	t.Helper()
 	token, _, err := b.sessions.Create(t.Context(), session.New{Via: "browser", Login: idp.Login{
 		Identity: idp.Identity{Provider: "leaving", Subject: subject, Username: subject},
-		Upstream: idp.Upstream{NameID: nameID, SessionIndex: index},
+		Upstream: idp.Upstream{NameID: nameID, SessionIndex: index, IDToken: secret.New("canary-id-token")},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +73,7 @@ func TestSigningOutGoesOnToTheProviderAndBack(t *testing.T) {
 	if _, err := b.Session(t.Context(), origin, token); err == nil {
 		t.Error("the session waits for the provider")
 	}
-	if b.leaver.begun.NameID != "name-of-alice" || b.leaver.begun.SessionIndex != "_i" {
+	if up := b.leaver.begun; up.NameID != "name-of-alice" || up.SessionIndex != "_i" || up.IDToken.Reveal() != "canary-id-token" {
 		t.Errorf("the provider is told of %+v", b.leaver.begun)
 	}
 	_, err = b.leave(t, b.leaver.handle, session.NewHandle(), true)

@@ -15,21 +15,28 @@ type Departure struct {
 	// sessions that end; none is all.
 	NameID   string
 	Sessions []string
+	// Subject is our name for the person, where the message says it.
+	Subject string
 	// Once names the message, so that a replay of it ends no later session.
 	Once Once
 	// Reply is what LeaveDeparture needs, opaque to everybody else.
 	Reply []byte
 }
 
-// Logouter signs people out together with us, in both directions. Pending is as
-// of Redirector.
+// Logouter ends a person's session at the provider when they have signed out here,
+// by sending their browser there. Pending is as of Redirector.
 type Logouter interface {
 	// BeginLogout sends the browser to the provider to end a session there;
 	// ErrNoLogout where there is no way to.
 	BeginLogout(ctx context.Context, up Upstream, handle string) (to Redirect, pending []byte, err error)
 	// FinishLogout judges what comes back.
 	FinishLogout(ctx context.Context, pending []byte, answer Answer) error
-	// Departed judges a provider's message that somebody signs out there.
+}
+
+// Departer takes a provider's word, brought by a browser, that somebody signs out
+// there.
+type Departer interface {
+	// Departed judges the message.
 	Departed(ctx context.Context, answer Answer) (Departure, error)
 	// LeaveDeparture sends the browser back when our sessions have ended.
 	LeaveDeparture(ctx context.Context, d Departure) (to Redirect, err error)

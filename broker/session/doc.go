@@ -4,6 +4,7 @@
 //
 //	Keep, Take                           pending.go   a sign-in at a provider, taken once by the browser that began it (10 min)
 //	Create, Get, ByID, End, EndAll       session.go   a browser session (max and idle life)
+//	IDToken                              idtoken.go   what the provider wants at sign-out, sealed
 //	KeepLogin, TakeLogin                 pending.go   somebody sent here unasked, until they confirm it (10 min)
 //	EndUpstream                          session.go   the sessions that a provider says have ended
 //	KeepCode, TakeCode                   code.go      an authorization code, used once (60 s)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rolecall/rolecall/config/secret"
 	"github.com/rolecall/rolecall/idp"
 )
 
@@ -28,6 +29,8 @@ type Config struct {
 	// Max and Idle bound a browser session; zero is 12 h and 1 h.
 	Max, Idle time.Duration
 	Now       func() time.Time
+	// Sealer encrypts what a logout at the provider needs; without one that is not kept.
+	Sealer sealer
 }
 
 // Sessions is the memory of the broker. It is safe for concurrent use and keeps
@@ -62,7 +65,7 @@ type Session struct {
 	// ID is public: it names the session in the record, and opens nothing.
 	ID       string
 	Identity idp.Identity
-	// Upstream is what a logout at the provider needs. Its IDToken is not kept.
+	// Upstream is what a logout at the provider needs. Its IDToken is read by IDToken.
 	Upstream idp.Upstream
 	Via      string
 	// Address and Agent are as of New.
@@ -73,6 +76,8 @@ type Session struct {
 	NotAfter time.Time
 	// LastSeen is the last request, up to a minute late.
 	LastSeen time.Time
+
+	idToken []byte // sealed
 }
 
 // sessionData is what the store does not read.
@@ -84,6 +89,7 @@ type sessionData struct {
 	Agent    string       `json:"agent,omitempty"`
 	Since    time.Time    `json:"since"`
 	NotAfter time.Time    `json:"not_after,omitzero"`
+	IDToken  []byte       `json:"id_token,omitempty"` // sealed
 }
 
 // upstream is idp.Upstream without its secret.
@@ -119,17 +125,26 @@ func (s *Sessions) Create(ctx context.Context, n New) (token string, made Sessio
 	if !made.Expires.After(now) {
 		return "", Session{}, fmt.Errorf("the provider's session has ended: %w", ErrNotFound)
 	}
-	data, err := json.Marshal(sessionData{
+	made.Upstream.IDToken = secret.String{}
+	made.idToken = s.sealIDToken(made.ID, up.IDToken)
+	record := sessionData{
 		Identity: made.Identity, Via: made.Via, Since: made.Since, NotAfter: made.NotAfter,
 		Upstream: kept(up), Address: made.Address, Agent: made.Agent,
-	})
+	}
+	arrival, err := json.Marshal(record) // without the ID token, which ends with the session
 	if err != nil {
 		return "", Session{}, fmt.Errorf("encode a session: %w", err)
+	}
+	data := arrival
+	if record.IDToken = made.idToken; len(record.IDToken) > 0 {
+		if data, err = json.Marshal(record); err != nil {
+			return "", Session{}, fmt.Errorf("encode a session: %w", err)
+		}
 	}
 	token = NewHandle()
 	err = s.cfg.Store.PutSession(ctx, hash(token), Row{
 		ID: made.ID, Provider: made.Identity.Provider, Subject: made.Identity.Subject,
-		Expires: made.Expires, Keep: now.Add(arrivalsKept), Seen: now, Data: data, NameID: up.NameID, SessionIndex: up.SessionIndex,
+		Expires: made.Expires, Keep: now.Add(arrivalsKept), Seen: now, Data: data, Arrival: arrival, NameID: up.NameID, SessionIndex: up.SessionIndex,
 	})
 	if err != nil {
 		return "", Session{}, fmt.Errorf("keep a session: %w", err)
@@ -216,7 +231,7 @@ func decode(row Row) (Session, error) {
 	return Session{
 		ID: row.ID, Identity: data.Identity, Via: data.Via, Address: data.Address, Agent: data.Agent, Since: data.Since,
 		Expires: row.Expires, NotAfter: data.NotAfter, LastSeen: row.Seen,
-		Upstream: data.Upstream.full(),
+		Upstream: data.Upstream.full(), idToken: data.IDToken,
 	}, nil
 }
 

@@ -24,6 +24,9 @@ type Row struct {
 	// where it has none. They are written and searched for, not read.
 	NameID, SessionIndex string
 	Data                 []byte
+	// Arrival is, of a session, what Arrivals gives as Data: what of it may be known
+	// when it has ended.
+	Arrival []byte
 }
 
 // TokenRow is what a store keeps of an access or refresh token.

@@ -27,14 +27,18 @@ type OP struct {
 	Issuer       string
 	ClientID     string
 	ClientSecret string
+	// ClientKey lets the client prove itself by private_key_jwt instead of the secret.
+	ClientKey crypto.PublicKey
 
-	t     testing.TB
-	now   func() time.Time
-	mu    sync.Mutex
-	keys  []OPKey
-	codes map[string]url.Values
-	hits  map[string]int
-	b     Behaviour
+	t      testing.TB
+	now    func() time.Time
+	mu     sync.Mutex
+	keys   []OPKey
+	codes  map[string]url.Values
+	pushed map[string]url.Values
+	proofs map[string]bool // jti of client assertions
+	hits   map[string]int
+	b      Behaviour
 }
 
 // OPKey is a signing key of an OP.
@@ -56,7 +60,9 @@ type Behaviour struct {
 	Answer func(url.Values)
 	// Userinfo is the answer of the userinfo endpoint; without it there is no such endpoint.
 	Userinfo map[string]any
-	// Serve takes over a path: "/jwks", "/token", "/userinfo", "/.well-known/openid-configuration".
+	// Pushes offers pushed authorization requests (RFC 9126).
+	Pushes bool
+	// Serve takes over a path: "/jwks", "/token", "/userinfo", "/par", "/.well-known/openid-configuration".
 	Serve map[string]http.HandlerFunc
 }
 
@@ -65,7 +71,7 @@ func StartOP(t testing.TB, now func() time.Time) *OP {
 	t.Helper()
 	op := &OP{
 		ClientID: "rolecall", ClientSecret: "canary-client-secret", t: t, now: now,
-		codes: map[string]url.Values{}, hits: map[string]int{},
+		codes: map[string]url.Values{}, pushed: map[string]url.Values{}, proofs: map[string]bool{}, hits: map[string]int{},
 		keys: []OPKey{NewOPKey(t, jose.RS256)},
 	}
 	server := httptest.NewServer(http.HandlerFunc(op.serve))
@@ -188,7 +194,7 @@ func (op *OP) Visit(address string) url.Values {
 	if err != nil {
 		op.t.Fatal(err)
 	}
-	request := u.Query()
+	request := op.requested(u.Query())
 	if request.Get("code_challenge_method") != "S256" || request.Get("code_challenge") == "" || request.Get("nonce") == "" || request.Get("state") == "" {
 		op.t.Errorf("the authorization request lacks PKCE, nonce or state: %v", request)
 	}

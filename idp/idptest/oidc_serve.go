@@ -27,6 +27,8 @@ func (op *OP) serve(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, op.jwks())
 	case "/token":
 		op.token(w, r, b)
+	case "/par":
+		op.push(w, r)
 	case "/userinfo":
 		if b.Userinfo == nil || r.Header.Get("Authorization") != "Bearer "+accessToken {
 			http.Error(w, "canary-userinfo", http.StatusUnauthorized)
@@ -48,6 +50,9 @@ func (op *OP) discovery(w http.ResponseWriter, b Behaviour) {
 		"token_endpoint_auth_methods_supported":          []string{"client_secret_basic"},
 		"end_session_endpoint":                           op.Issuer + "/logout",
 		"authorization_response_iss_parameter_supported": true,
+	}
+	if b.Pushes {
+		document["pushed_authorization_request_endpoint"] = op.Issuer + "/par"
 	}
 	if b.Userinfo != nil {
 		document["userinfo_endpoint"] = op.Issuer + "/userinfo"
@@ -100,16 +105,9 @@ func (op *OP) token(w http.ResponseWriter, r *http.Request, b Behaviour) {
 }
 
 func (op *OP) judge(r *http.Request, request url.Values, known bool) string {
-	id, given, basic := r.BasicAuth()
-	if !basic {
-		id, given = r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
-	}
-	if text, err := url.QueryUnescape(given); err == nil && basic {
-		given = text
-	}
 	sum := sha256.Sum256([]byte(r.PostForm.Get("code_verifier")))
 	switch {
-	case id != op.ClientID || given != op.ClientSecret:
+	case !op.knows(r):
 		return "invalid_client"
 	case !known || request.Get("redirect_uri") != r.PostForm.Get("redirect_uri"):
 		return "invalid_grant"

@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/oauth2"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/rolecall/rolecall/idp"
@@ -25,60 +24,69 @@ const discoveryLife = time.Hour
 // metadata is what we need of a provider's configuration document.
 type metadata struct {
 	authorize, token, userinfo, jwks string
-	// style is how the client authenticates at the token endpoint.
-	style oauth2.AuthStyle
+	// push takes authorization requests (RFC 9126), endSession people who sign out;
+	// both may be missing.
+	push, endSession string
+	pushRequired     bool
+	// authMethods are the ways in which a client may prove itself, authAlgorithms
+	// those of private_key_jwt; nil is not said.
+	authMethods, authAlgorithms []string
 	// issuerParam says that answers carry iss (RFC 9207).
 	issuerParam bool
 	// fetched is when the document came.
 	fetched time.Time
 }
 
-// discoverer fetches the configuration document when it is first needed. What
-// went wrong is not kept: the next request tries again.
+// discoverer fetches the configuration document when it is first needed.
 type discoverer struct {
 	issuer  string // whose document it must be
 	at      string // where it is, without the well-known path
-	public  bool   // there is no client secret
 	private bool   // plain http on loopback is allowed
 	fetch   *fetch.Client
 	now     func() time.Time
+	log     *slog.Logger
 	flight  singleflight.Group
 
-	mu     sync.Mutex
-	last   *metadata
-	failed error // of the last try, for Health alone
+	mu      sync.Mutex
+	last    *metadata
+	retry   time.Time // no fetch before this, after a failure
+	failure error     // of the last fetch
 }
 
-// get gives the document. An old one serves while a new one cannot be fetched.
+// get gives the document. One that is old serves while a new one is fetched, and
+// through an outage: nobody waits for it. Only the first is waited for.
 func (d *discoverer) get(ctx context.Context) (*metadata, error) {
 	d.mu.Lock()
-	last := d.last
+	now, last, retry, failure := d.now(), d.last, d.retry, d.failure
 	d.mu.Unlock()
-	if last != nil && d.now().Sub(last.fetched) < discoveryLife {
+	usable := last != nil && now.Before(last.fetched.Add(outageLimit))
+	switch {
+	case usable && now.Before(last.fetched.Add(discoveryLife)):
+		return last, nil
+	case now.Before(retry) && !usable:
+		return nil, failure
+	case now.Before(retry):
 		return last, nil
 	}
-	m, err := d.fresh(ctx)
-	if err != nil && last != nil && ctx.Err() == nil {
+	done := d.start(ctx)
+	if usable {
 		return last, nil
 	}
-	return m, err
+	return wait(ctx, done)
 }
 
-// again reads the document anew.
+// again reads the document anew, and waits for it.
 func (d *discoverer) again(ctx context.Context) error {
-	_, err := d.fresh(ctx)
+	_, err := wait(ctx, d.start(ctx))
 	return err
 }
 
-// fresh loads the document once for all who wait.
-func (d *discoverer) fresh(ctx context.Context) (*metadata, error) {
-	done := d.flight.DoChan("", func() (any, error) {
-		m, err := d.load(context.WithoutCancel(ctx))
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.failed = err
-		return m, err
-	})
+// start lets one fetch run for all who wait; it outlives the request that began it.
+func (d *discoverer) start(ctx context.Context) <-chan singleflight.Result {
+	return d.flight.DoChan("", func() (any, error) { return d.load(context.WithoutCancel(ctx)) })
+}
+
+func wait(ctx context.Context, done <-chan singleflight.Result) (*metadata, error) {
 	select {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("discovery: %w: %w", idp.ErrUnavailable, ctx.Err())
@@ -89,6 +97,21 @@ func (d *discoverer) fresh(ctx context.Context) (*metadata, error) {
 }
 
 func (d *discoverer) load(ctx context.Context) (*metadata, error) {
+	m, err := d.ask(ctx)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	if err != nil {
+		d.log.WarnContext(ctx, "oidc: the provider's discovery document cannot be used", "error", err)
+		d.failure, d.retry = err, now.Add(retryPause)
+		return nil, err
+	}
+	m.fetched = now
+	d.last, d.failure, d.retry = m, nil, time.Time{}
+	return m, nil
+}
+
+func (d *discoverer) ask(ctx context.Context) (*metadata, error) {
 	body, _, err := d.fetch.Get(ctx, strings.TrimSuffix(d.at, "/")+"/.well-known/openid-configuration")
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w: %w", idp.ErrUnavailable, err)
@@ -97,10 +120,6 @@ func (d *discoverer) load(ctx context.Context) (*metadata, error) {
 	if err != nil {
 		return nil, fmt.Errorf("discovery of %s: %w: %w", d.issuer, idp.ErrUnavailable, err)
 	}
-	m.fetched = d.now()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.last = m
 	return m, nil
 }
 
@@ -113,7 +132,7 @@ func (d *discoverer) read(body []byte) (*metadata, error) {
 	if issuer, _ := doc.get("issuer"); issuer.kind != kindText || issuer.text != d.issuer {
 		return nil, fmt.Errorf("the document is that of issuer %.128q", issuer.text)
 	}
-	m := &metadata{style: oauth2.AuthStyleInHeader}
+	m := &metadata{}
 	for _, endpoint := range []struct {
 		name     string
 		required bool
@@ -121,6 +140,7 @@ func (d *discoverer) read(body []byte) (*metadata, error) {
 	}{
 		{"authorization_endpoint", true, &m.authorize}, {"token_endpoint", true, &m.token},
 		{"jwks_uri", true, &m.jwks}, {"userinfo_endpoint", false, &m.userinfo},
+		{"pushed_authorization_request_endpoint", false, &m.push}, {"end_session_endpoint", false, &m.endSession},
 	} {
 		v, there := doc.get(endpoint.name)
 		if !there && !endpoint.required {
@@ -131,14 +151,32 @@ func (d *discoverer) read(body []byte) (*metadata, error) {
 		}
 		*endpoint.into = v.text
 	}
-	methods, there := doc.get("token_endpoint_auth_methods_supported")
-	basic := !there || slices.ContainsFunc(methods.list(), func(v value) bool { return v.text == "client_secret_basic" })
-	if d.public || !basic {
-		m.style = oauth2.AuthStyleInParams
-	}
-	param, _ := doc.get("authorization_response_iss_parameter_supported")
-	m.issuerParam = param.kind == kindBool && param.text == "true"
+	m.authMethods = doc.texts("token_endpoint_auth_methods_supported")
+	m.authAlgorithms = doc.texts("token_endpoint_auth_signing_alg_values_supported")
+	m.issuerParam = doc.says("authorization_response_iss_parameter_supported")
+	m.pushRequired = doc.says("require_pushed_authorization_requests")
 	return m, nil
+}
+
+// says reports whether a member is there and true.
+func (o object) says(name string) bool {
+	v, _ := o.get(name)
+	return v.kind == kindBool && v.text == "true"
+}
+
+// texts lists the texts of a member; nil where it is not there.
+func (o object) texts(name string) []string {
+	v, there := o.get(name)
+	if !there || v.kind != kindList {
+		return nil
+	}
+	list := []string{}
+	for _, item := range v.list() {
+		if item.kind == kindText {
+			list = append(list, item.text)
+		}
+	}
+	return list
 }
 
 // jwks fetches the key set from where the document says.

@@ -21,7 +21,7 @@ func (p *Provider) Health() idp.Health {
 		h.Read = m.fetched
 	}
 	if h.Err == nil {
-		h.Err = p.discover.failed
+		h.Err = p.discover.failure
 	}
 	h.From = cmp.Or(p.config.JWKSFile.Value, p.config.Issuer.Value)
 	return h

@@ -4,18 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
-	"fmt"
-	"io"
-	"mime"
-	"net/http"
 
-	"github.com/rolecall/rolecall/config/secret"
 	"github.com/rolecall/rolecall/idp"
 )
 
 // login makes a Login of a judged token; more are claims of the userinfo endpoint.
-func (p *Provider) login(ctx context.Context, raw string, t *idToken, more object, s *steps) (idp.Login, error) {
+func (p *Provider) login(ctx context.Context, t *idToken, more object, s *steps) (idp.Login, error) {
 	var identity idp.Identity
 	all, err := p.complete(ctx, merge(t.claims, more))
 	if err == nil {
@@ -27,7 +21,7 @@ func (p *Provider) login(ctx context.Context, raw string, t *idToken, more objec
 	return idp.Login{
 		Identity: identity,
 		Once:     idp.Once{Key: onceKey(t.payload), Until: t.expires.Add(p.skew)},
-		Upstream: idp.Upstream{NameID: t.subject, SessionIndex: t.sid, Sid: t.sid, IDToken: secret.New(raw)},
+		Upstream: idp.Upstream{NameID: t.subject, SessionIndex: t.sid, Sid: t.sid},
 	}, nil
 }
 
@@ -115,42 +109,4 @@ func merge(claims, more object) object {
 		}
 	}
 	return all
-}
-
-// needsUserinfo says whether a claim that the configuration reads is not in the ID token.
-func (p *Provider) needsUserinfo(t *idToken) bool {
-	return p.mapping.missing(t.claims)
-}
-
-// userinfo asks for further claims of the person whom the ID token names.
-func (p *Provider) userinfo(ctx context.Context, endpoint, accessToken, subject string) (object, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint, nil)
-	if err != nil {
-		return nil, fmt.Errorf("userinfo: %w: %w", idp.ErrUnavailable, err)
-	}
-	req.Header.Set("Authorization", "Bearer "+accessToken)
-	req.Header.Set("Accept", "application/json")
-	resp, err := p.fetch.HTTPClient().Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("userinfo: %w: %w", idp.ErrUnavailable, err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("userinfo: %w: %w", idp.ErrUnavailable, err)
-	case resp.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("userinfo: %w: the answer is HTTP status %d", idp.ErrUnavailable, resp.StatusCode)
-	case kind != "application/json":
-		return nil, fmt.Errorf("userinfo: %w: %w", idp.ErrUnavailable, errors.New("the answer is not JSON"))
-	}
-	claims, err := readObject(body)
-	if err != nil {
-		return nil, idp.Reject("userinfo", "the userinfo answer: %v", err)
-	}
-	if sub, _ := claims.get("sub"); sub.kind != kindText || sub.text != subject {
-		return nil, idp.Reject("userinfo", "the userinfo answer is about another subject")
-	}
-	return claims, nil
 }

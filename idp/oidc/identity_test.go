@@ -105,7 +105,7 @@ func TestUserinfoThatIsRefused(t *testing.T) {
 		"with a claim twice": {map[string]any{}, body("application/json", `{"sub":"subject-1","sub":"subject-1"}`), "userinfo"},
 		"that is a page":     {map[string]any{}, body("text/html", "canary"), ""},
 		"that is an error":   {map[string]any{}, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "canary", 500) }, ""},
-		"that is a token":    {map[string]any{}, body("application/jwt", "canary"), ""},
+		"that is no token":   {map[string]any{}, body("application/jwt", "canary"), "userinfo"},
 		"that has no end":    {map[string]any{}, body("application/json", strings.Repeat(" ", 2<<20)), ""},
 		"that leads away": {map[string]any{}, func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://evil.example/canary", http.StatusFound)

@@ -32,6 +32,7 @@ type expectation struct {
 
 	nonce       string    // sign-in: must be the token's
 	accessToken string    // sign-in: what at_hash is of; empty where it is not known
+	code        string    // sign-in: what c_hash is of; empty where it is not known
 	since       time.Time // sign-in: auth_time must not be before this; zero is no bound
 	acr         []string  // sign-in: one of these, if any
 }
@@ -238,10 +239,13 @@ func (want *expectation) secondOpinion(ctx context.Context, token jws, t *idToke
 	if t.atHash != "" && want.accessToken != "" && !halfHash(token.alg, want.accessToken, t.atHash) {
 		return idp.Reject("at-hash", "at_hash is not that of the access token")
 	}
+	if t.codeHash != "" && want.code != "" && !halfHash(token.alg, want.code, t.codeHash) {
+		return idp.Reject("c-hash", "c_hash is not that of the code")
+	}
 	return nil
 }
 
-// halfHash reports whether claim is the left half of the hash of text (at_hash).
+// halfHash reports whether claim is the left half of the hash of text (at_hash, c_hash).
 func halfHash(alg, text, claim string) bool {
 	h := hashOf(alg).New()
 	h.Write([]byte(text))

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -311,30 +310,10 @@ func TestDiscovery(t *testing.T) {
 			_, _, err := p.Begin(t.Context(), idp.Want{Handle: "h"})
 			unavailable(t, err)
 			p.op.Behave(idptest.Behaviour{})
+			p.clock.add(retryPause)
 			if _, err := p.signIn(idp.Want{}); err != nil {
 				t.Errorf("after it was mended: %v", err)
 			}
 		})
-	}
-}
-
-func TestDiscoveryIsKeptAndServesThroughAnOutage(t *testing.T) {
-	t.Parallel()
-	const path = "/.well-known/openid-configuration"
-	p := start(t, nil)
-	p.begin(idp.Want{})
-	p.begin(idp.Want{})
-	if got := p.op.Hits(path); got != 1 {
-		t.Errorf("%d fetches", got)
-	}
-	var asked atomic.Int32
-	p.op.Behave(idptest.Behaviour{Serve: map[string]http.HandlerFunc{path: func(w http.ResponseWriter, _ *http.Request) {
-		asked.Add(1)
-		http.Error(w, "canary", 500)
-	}}})
-	p.clock.add(discoveryLife)
-	p.begin(idp.Want{})
-	if asked.Load() != 1 {
-		t.Errorf("asked %d times", asked.Load())
 	}
 }

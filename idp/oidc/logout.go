@@ -39,6 +39,9 @@ func (p *Provider) VerifyLogout(ctx context.Context, raw string) (idp.Departure,
 	}
 	jti, _ := t.claims.get("jti")
 	gone := idp.Departure{NameID: t.subject, Once: idp.Once{Key: "logout " + jti.text, Until: t.expires.Add(p.skew)}}
+	if subject, err := p.preset.subject(t); err == nil && t.subject != "" {
+		gone.Subject = subject
+	}
 	if t.sid != "" {
 		gone.Sessions = []string{t.sid}
 	}

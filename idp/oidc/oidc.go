@@ -7,10 +7,14 @@
 //	jwks.go       which keys count        keyset.go   how often they are fetched
 //	signature.go  which key fits which algorithm
 //	token.go      claims by type          judge.go    claims by what is right
-//	signin.go     Begin and Finish        identity.go claims become a Login
+//	begin.go      Begin                   push.go     requests that do not go through the browser
+//	signin.go     Finish                  clientauth.go  how we prove ourselves
+//	userinfo.go   further claims          identity.go claims become a Login
+//	leave.go      signing out there too   logout.go   who has signed out there
 //
-// A sign-in: Begin (state, nonce, PKCE) -> the browser -> Finish: answer judged
-// (iss, error) -> code exchanged -> ID token judged -> userinfo if needed -> Login.
+// A sign-in: Begin (state, nonce, PKCE; pushed where offered) -> the browser ->
+// Finish: answer judged (mode, state, iss, error) -> code exchanged -> ID token
+// judged -> userinfo if needed -> Login.
 //
 // The reasons of a *idp.Rejection are a stable interface; docs/oidc-security.md
 // lists them.
@@ -45,6 +49,8 @@ type Provider struct {
 	config      config.Provider
 	name        string
 	redirectURI string
+	logoutURI   string // where the provider sends the browser back after a logout
+	client      *clientAuth
 	algorithms  []string
 	skew        time.Duration
 	preset      preset
@@ -69,11 +75,12 @@ func New(c Config) (*Provider, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	section := c.Provider
+	home := strings.TrimSuffix(c.URL, "/") + "/oidc/" + section.Name.Value
 	p := &Provider{
 		config: section, name: section.Name.Value, fetch: c.Fetch, now: c.Now, log: c.Log,
-		redirectURI: strings.TrimSuffix(c.URL, "/") + "/oidc/" + section.Name.Value + "/callback",
-		preset:      newPreset(section),
-		skew:        section.ClockSkew,
+		redirectURI: home + "/callback", logoutURI: home + "/logout",
+		preset: newPreset(section),
+		skew:   section.ClockSkew,
 	}
 	if p.skew == 0 {
 		p.skew = time.Minute
@@ -85,8 +92,9 @@ func New(c Config) (*Provider, error) {
 	p.require = compileRequire(section.Require, &faults)
 	judgeStrangers(section, p.require, &faults)
 	warnOfPatterns(section, p.require, &p.warnings)
+	p.client = newClientAuth(section, p.preset.discovery, c.Now, &faults)
 	p.discover = &discoverer{
-		issuer: p.preset.issuer, at: p.preset.discovery, public: section.ClientSecret.IsZero(), private: section.AllowPrivate, fetch: c.Fetch, now: c.Now,
+		issuer: p.preset.issuer, at: p.preset.discovery, private: section.AllowPrivate, fetch: c.Fetch, now: c.Now, log: c.Log,
 	}
 	p.graph = newGraph(c, p.discover)
 	source := p.discover.jwks

@@ -2,7 +2,6 @@ package oidc
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -12,66 +11,15 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	goidc "github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
+	"github.com/rolecall/rolecall/config/secret"
 	"github.com/rolecall/rolecall/idp"
 )
-
-var _ idp.Redirector = (*Provider)(nil)
-
-// pending is what Finish must know of Begin. The handle itself stays out: the
-// store keeps handles only as hashes.
-type pending struct {
-	Issuer   string    `json:"issuer"`
-	State    string    `json:"state"` // hash of the handle
-	Nonce    string    `json:"nonce"`
-	Verifier string    `json:"verifier"`
-	Since    time.Time `json:"since,omitzero"` // auth_time must not be before this
-	MaxAge   int64     `json:"max_age,omitempty"`
-	ACR      []string  `json:"acr,omitempty"`
-}
-
-// Begin sends the browser to the provider's authorization endpoint.
-func (p *Provider) Begin(ctx context.Context, want idp.Want) (idp.Redirect, []byte, error) {
-	m, err := p.discover.get(ctx)
-	if err != nil {
-		return idp.Redirect{}, nil, err
-	}
-	keep := pending{
-		Issuer: p.config.Issuer.Value, State: hashText(want.Handle), Nonce: rand.Text() + rand.Text(),
-		Verifier: oauth2.GenerateVerifier(), ACR: want.ACR, MaxAge: int64(want.MaxAge / time.Second),
-	}
-	options := []oauth2.AuthCodeOption{goidc.Nonce(keep.Nonce), oauth2.S256ChallengeOption(keep.Verifier)}
-	set := func(name, value string) { options = append(options, oauth2.SetAuthURLParam(name, value)) }
-	switch {
-	case want.Fresh:
-		keep.Since, keep.MaxAge = p.now().UTC(), 0
-		set("prompt", "login")
-		set("max_age", "0")
-	case want.MaxAge > 0:
-		keep.MaxAge = max(1, keep.MaxAge)
-		set("max_age", strconv.FormatInt(keep.MaxAge, 10))
-	}
-	if len(want.ACR) > 0 {
-		set("acr_values", strings.Join(want.ACR, " "))
-	}
-	for name, value := range p.preset.request {
-		set(name, value)
-	}
-	if want.LoginHint != "" && len(want.LoginHint) <= 256 {
-		set("login_hint", want.LoginHint)
-	}
-	data, err := json.Marshal(keep)
-	if err != nil {
-		return idp.Redirect{}, nil, fmt.Errorf("oidc: pending sign-in: %w", err)
-	}
-	return idp.Redirect{URL: p.client(m).AuthCodeURL(want.Handle, options...)}, data, nil
-}
 
 // Finish judges what the browser brought back, redeems the code and judges the
 // ID token.
@@ -95,17 +43,21 @@ func (p *Provider) Finish(ctx context.Context, data []byte, answer idp.Answer) (
 	if err != nil {
 		return idp.Login{}, err
 	}
-	t, err := judge(ctx, raw, p.keys, p.signInExpectation(keep, access), nil)
+	want := p.signInExpectation(keep, access)
+	want.code = code
+	t, err := judge(ctx, raw, p.keys, want, nil)
 	if err != nil {
 		return idp.Login{}, err
 	}
-	var more object
-	if m.userinfo != "" && p.needsUserinfo(t) {
-		if more, err = p.userinfo(ctx, m.userinfo, access, t.subject); err != nil {
-			return idp.Login{}, err
-		}
+	more, err := p.userinfo(ctx, m, access, t)
+	if err != nil {
+		return idp.Login{}, err
 	}
-	return p.login(ctx, raw, t, more, nil)
+	login, err := p.login(ctx, t, more, nil)
+	if err == nil && p.hints(m) {
+		login.Upstream.IDToken = secret.New(raw)
+	}
+	return login, err
 }
 
 func (p *Provider) signInExpectation(keep pending, access string) expectation {
@@ -125,14 +77,33 @@ func (p *Provider) expect(now time.Time) expectation {
 	}
 }
 
-// judgeAnswer takes the code from the redirect: the state is this sign-in's, the
+// The parameters of an answer that mean something here.
+var answerParameters = []string{"state", "iss", "code", "error"}
+
+// parameters are those of the answer, which must have come the way that this
+// sign-in asked for (OAuth 2.0 Form Post Response Mode).
+func (keep pending) parameters(answer idp.Answer) (url.Values, error) {
+	if keep.Mode == formPost {
+		inAddress := slices.ContainsFunc(answerParameters, answer.Query.Has)
+		if answer.Method != http.MethodPost || inAddress {
+			return nil, idp.Reject("response-mode", "the answer was asked for by a form; it came by the address")
+		}
+		return answer.Form, nil
+	}
+	if answer.Method != http.MethodGet || len(answer.Form) > 0 && !sameValues(answer.Form, answer.Query) {
+		return nil, idp.Reject("response-mode", "the answer was asked for by the address; it came by a form")
+	}
+	return answer.Query, nil
+}
+
+// judgeAnswer takes the code from the answer: the state is this sign-in's, the
 // answer is this issuer's (RFC 9207), and nothing is there twice.
 func (p *Provider) judgeAnswer(m *metadata, keep pending, answer idp.Answer) (string, error) {
-	query := answer.Query
-	if answer.Method != http.MethodGet || len(answer.Form) > 0 && !sameValues(answer.Form, query) {
-		return "", idp.Reject("malformed", "the answer must come by redirect")
+	query, err := keep.parameters(answer)
+	if err != nil {
+		return "", err
 	}
-	for _, name := range []string{"state", "iss", "code", "error"} {
+	for _, name := range answerParameters {
 		if len(query[name]) > 1 {
 			return "", idp.Reject("malformed", "the answer has several values of %s", name)
 		}
@@ -160,8 +131,19 @@ func (p *Provider) judgeAnswer(m *metadata, keep pending, answer idp.Answer) (st
 
 // redeem exchanges the code for the ID token and the access token.
 func (p *Provider) redeem(ctx context.Context, m *metadata, code, verifier string) (raw, access string, err error) {
-	ctx = goidc.ClientContext(ctx, p.fetch.HTTPClient())
-	token, err := p.client(m).Exchange(ctx, code, oauth2.VerifierOption(verifier))
+	made, err := p.client.prove(m)
+	if err != nil {
+		return "", "", err
+	}
+	options := []oauth2.AuthCodeOption{oauth2.VerifierOption(verifier)}
+	for name := range made.more {
+		options = append(options, oauth2.SetAuthURLParam(name, made.more.Get(name)))
+	}
+	client := oauth2.Config{
+		ClientID: made.id, ClientSecret: made.secret, RedirectURL: p.redirectURI,
+		Endpoint: oauth2.Endpoint{TokenURL: m.token, AuthStyle: made.style},
+	}
+	token, err := client.Exchange(goidc.ClientContext(ctx, p.fetch.HTTPClient()), code, options...)
 	var answer *oauth2.RetrieveError
 	switch {
 	case errors.As(err, &answer):
@@ -186,24 +168,11 @@ func (p *Provider) judgeRefusal(answer *oauth2.RetrieveError) error {
 	}
 	switch {
 	case answer.ErrorCode == "invalid_client" || answer.ErrorCode == "unauthorized_client":
-		return fmt.Errorf("token endpoint: %w: the provider refuses client %q or its secret (%s)", idp.ErrUnavailable, p.config.ClientID.Value, errorCode(answer.ErrorCode))
+		return fmt.Errorf("token endpoint: %w: the provider refuses client %q or its proof (%s)", idp.ErrUnavailable, p.config.ClientID.Value, errorCode(answer.ErrorCode))
 	case answer.ErrorCode != "" && status < 500:
 		return idp.Reject("code", "the provider refused the code: %s", errorCode(answer.ErrorCode))
 	}
 	return fmt.Errorf("token endpoint: %w: the answer is HTTP status %d", idp.ErrUnavailable, status)
-}
-
-func (p *Provider) client(m *metadata) *oauth2.Config {
-	scopes := []string{goidc.ScopeOpenID, "profile", "email"}
-	for _, scope := range p.config.Scopes {
-		if !slices.Contains(scopes, scope) {
-			scopes = append(scopes, scope)
-		}
-	}
-	return &oauth2.Config{
-		ClientID: p.config.ClientID.Value, ClientSecret: p.config.ClientSecret.Reveal(), RedirectURL: p.redirectURI, Scopes: scopes,
-		Endpoint: oauth2.Endpoint{AuthURL: m.authorize, TokenURL: m.token, AuthStyle: m.style},
-	}
 }
 
 // errorCode makes an error code of the provider fit to be written down.

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/rolecall/rolecall/config"
-	"github.com/rolecall/rolecall/config/secret"
 	"github.com/rolecall/rolecall/idp"
 	"github.com/rolecall/rolecall/idp/idptest"
 )
@@ -140,9 +139,9 @@ func TestAnswerByPostIsRefused(t *testing.T) {
 	address, pending := p.begin(idp.Want{})
 	query := p.op.Visit(address)
 	_, err := p.Finish(t.Context(), pending, idp.Answer{Method: http.MethodPost, Form: query})
-	refused(t, err, "malformed")
+	refused(t, err, "response-mode")
 	_, err = p.Finish(t.Context(), pending, idp.Answer{Method: http.MethodGet, Query: query, Form: url.Values{"state": {"x"}}})
-	refused(t, err, "malformed")
+	refused(t, err, "response-mode")
 	if _, err = p.Finish(t.Context(), pending, idp.Answer{Method: http.MethodGet, Query: query, Form: query}); err != nil {
 		t.Errorf("net/http's Form of a GET: %v", err)
 	}
@@ -252,43 +251,6 @@ func TestTokenEndpointThatFails(t *testing.T) {
 				unavailable(t, err)
 			} else {
 				refused(t, err, c.reason)
-			}
-		})
-	}
-}
-
-func TestClientAuthentication(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		methods any
-		secret  string
-		basic   bool
-	}{
-		"basic where nothing is said":   {nil, "canary+/&", true},
-		"basic where it is offered":     {[]string{"client_secret_post", "client_secret_basic"}, "canary+/&", true},
-		"post where basic is not":       {[]string{"client_secret_post"}, "canary+/&", false},
-		"none without a secret":         {[]string{"none", "client_secret_basic"}, "", false},
-		"none where nothing is offered": {[]string{"private_key_jwt"}, "", false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := start(t, func(s *config.Provider) { s.ClientSecret = secret.New(c.secret) })
-			p.op.ClientSecret = c.secret
-			basic := make(chan bool, 1)
-			p.op.Behave(idptest.Behaviour{Discovery: func(d map[string]any) {
-				delete(d, "token_endpoint_auth_methods_supported")
-				if c.methods != nil {
-					d["token_endpoint_auth_methods_supported"] = c.methods
-				}
-			}, Serve: map[string]http.HandlerFunc{"/token": func(w http.ResponseWriter, r *http.Request) {
-				_, _, ok := r.BasicAuth()
-				basic <- ok
-				http.Error(w, "", 500)
-			}}})
-			_, err := p.signIn(idp.Want{})
-			unavailable(t, err)
-			if got := <-basic; got != c.basic {
-				t.Errorf("basic %v", got)
 			}
 		})
 	}

@@ -13,7 +13,7 @@ type idToken struct {
 	issuer, subject       string
 	audience              []string
 	azp, nonce, acr, sid  string
-	atHash                string
+	atHash, codeHash      string
 	expires, issued       time.Time
 	notBefore, authTime   time.Time
 	methods               []string
@@ -66,6 +66,8 @@ func (t *idToken) take(name string, v value) (err error) {
 		t.sid, err = v.asText()
 	case "at_hash":
 		t.atHash, err = v.asText()
+	case "c_hash":
+		t.codeHash, err = v.asText()
 	case "token_use":
 		t.tokenUse, err = v.asText()
 	case "exp":

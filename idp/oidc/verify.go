@@ -29,7 +29,7 @@ func (p *Provider) Verify(ctx context.Context, raw string) (idp.Login, error) {
 	if err != nil {
 		return idp.Login{}, err
 	}
-	return p.login(ctx, raw, t, nil, nil)
+	return p.login(ctx, t, nil, nil)
 }
 
 // Inspection asks how a token would be judged.
@@ -70,7 +70,7 @@ func (p *Provider) Inspect(ctx context.Context, ask Inspection) (Report, error) 
 	t, err := judge(ctx, ask.Token, p.keys, want, s)
 	var login idp.Login
 	if err == nil {
-		login, err = p.login(ctx, ask.Token, t, nil, s)
+		login, err = p.login(ctx, t, nil, s)
 	}
 	var rejection *idp.Rejection
 	switch {

@@ -409,7 +409,7 @@ func (p *Provider) withMetadata(ctx context.Context, judge func(*Metadata) *idp.
 	return nil
 }
 
-// Departed implements idp.Logouter.
+// Departed implements idp.Departer.
 func (p *Provider) Departed(ctx context.Context, answer idp.Answer) (idp.Departure, error) {
 	var d idp.Departure
 	if !p.signsLogout() {

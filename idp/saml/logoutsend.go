@@ -11,7 +11,10 @@ import (
 	"github.com/rolecall/rolecall/idp"
 )
 
-var _ idp.Logouter = (*Provider)(nil)
+var (
+	_ idp.Logouter = (*Provider)(nil)
+	_ idp.Departer = (*Provider)(nil)
+)
 
 // logoutServices are where a provider takes logout messages.
 type logoutServices struct{ redirect, post logoutService }
@@ -79,7 +82,7 @@ func (p *Provider) BeginLogout(ctx context.Context, up idp.Upstream, handle stri
 	return to, data, err
 }
 
-// LeaveDeparture implements idp.Logouter: a signed LogoutResponse that says
+// LeaveDeparture implements idp.Departer: a signed LogoutResponse that says
 // success, whether or not there was a session left to end.
 func (p *Provider) LeaveDeparture(ctx context.Context, d idp.Departure) (idp.Redirect, error) {
 	var asked leaving

@@ -9,8 +9,10 @@ import (
 	"github.com/rolecall/rolecall/config/secret"
 )
 
-// LogoutService ends sessions at a provider's word: broker.Broker.
+// LogoutService ends sessions at a provider's word, and takes people back from
+// signing out there: broker.Broker.
 type LogoutService interface {
+	endpoint.LogoutService
 	Departed(ctx context.Context, req broker.DepartedRequest) error
 }
 

@@ -26,6 +26,10 @@ func (s *service) Departed(_ context.Context, req broker.DepartedRequest) error 
 	return broker.Fail(broker.InvalidRequest, "signature", "The logout token was not accepted (signature).")
 }
 
+func (s *service) Leave(context.Context, broker.LeaveRequest) (broker.Left, error) {
+	return broker.Left{}, nil
+}
+
 type noPages struct{}
 
 func (noPages) Problem(w http.ResponseWriter, _ *http.Request, p endpoint.Problem) error {

@@ -4,6 +4,7 @@
 //	GET  /oidc/{provider}/login      begin: redirect with state, nonce and PKCE challenge
 //	GET  /oidc/{provider}/callback   end: code and state become a session
 //	POST /oidc/{provider}/callback   the same for response_mode=form_post
+//	GET  /oidc/{provider}/logout     back from the provider after signing out here (RP-Initiated Logout 1.0)
 //	POST /oidc/{provider}/backchannel-logout   the provider says who has signed out there
 package oidc
 
@@ -11,6 +12,7 @@ import (
 	"net/http"
 
 	"github.com/rolecall/rolecall/broker/endpoint"
+	"github.com/rolecall/rolecall/idp"
 )
 
 // Endpoint serves /oidc/.
@@ -27,5 +29,11 @@ func (e Endpoint) Mount(mux *endpoint.Mux) {
 	mux.Page("GET /oidc/{provider}/login", func(w http.ResponseWriter, r *http.Request) error { return e.SignIn.Out(w, r, kind) })
 	mux.Page("GET /oidc/{provider}/callback", back)
 	mux.Page("POST /oidc/{provider}/callback", back)
+	mux.Page("GET /oidc/{provider}/logout", e.returned)
 	mux.Handle("/oidc/{provider}/backchannel-logout", problem, e.logout)
+}
+
+// returned takes the browser back from a logout at the provider.
+func (e Endpoint) returned(w http.ResponseWriter, r *http.Request) error {
+	return e.SignIn.Leave(w, r, e.Logout, kind, func(idp.Answer) bool { return true })
 }

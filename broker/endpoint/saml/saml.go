@@ -13,7 +13,6 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/idp"
 )
@@ -23,16 +22,11 @@ type Metadata interface {
 	SAMLMetadata(ctx context.Context, provider string) ([]byte, error)
 }
 
-// Logout is the part of broker.Broker that signs people out with their provider.
-type Logout interface {
-	Leave(ctx context.Context, req broker.LeaveRequest) (broker.Left, error)
-}
-
 // Endpoint serves /saml/.
 type Endpoint struct {
 	SignIn   endpoint.SignIn
 	Metadata Metadata
-	Logout   Logout
+	Logout   endpoint.LogoutService
 }
 
 const kind = "saml"
@@ -48,30 +42,9 @@ func (e Endpoint) Mount(mux *endpoint.Mux) {
 }
 
 func (e Endpoint) slo(w http.ResponseWriter, r *http.Request) error {
-	endpoint.NoStore(w)
-	if r.Method == http.MethodPost {
-		if err := endpoint.ParseForm(r); err != nil {
-			return err
-		}
-	}
-	answer := idp.Answer{Method: r.Method, Query: r.URL.Query(), RawQuery: r.URL.RawQuery, Form: r.PostForm}
-	left, err := e.Logout.Leave(r.Context(), broker.LeaveRequest{
-		Origin: endpoint.Origin(r), Provider: r.PathValue("provider"), Type: kind,
-		Browser: e.SignIn.Cookies.State(r), Answer: answer,
-		Returned: answer.Query.Has("SAMLResponse") || answer.Form.Has("SAMLResponse"),
+	return e.SignIn.Leave(w, r, e.Logout, kind, func(answer idp.Answer) bool {
+		return answer.Query.Has("SAMLResponse") || answer.Form.Has("SAMLResponse")
 	})
-	switch {
-	case err != nil:
-		return err
-	case left.To == nil:
-		http.Redirect(w, r, "/logout", http.StatusSeeOther)
-		return nil
-	case left.To.Form != nil:
-		endpoint.AllowFormAction(w, left.To.Form.Action)
-		return e.SignIn.Pages.AutoPost(w, r, *left.To.Form)
-	}
-	http.Redirect(w, r, left.To.URL, http.StatusSeeOther)
-	return nil
 }
 
 func (e Endpoint) metadata(w http.ResponseWriter, r *http.Request) error {

@@ -19,7 +19,7 @@ func (s *Store) PutSession(ctx context.Context, token session.Hash, row session.
 		}
 		return tx.exec(`INSERT INTO arrivals (provider, subject, at, keep, data) VALUES (?1, ?2, ?3, ?4, ?5)
 			ON CONFLICT (provider, subject) DO UPDATE SET at = ?3, keep = ?4, data = ?5 WHERE at <= ?3`,
-			row.Provider, row.Subject, micros(row.Seen), micros(row.Keep), blob(row.Data))
+			row.Provider, row.Subject, micros(row.Seen), micros(row.Keep), blob(row.Arrival))
 	})
 }
 

@@ -130,12 +130,12 @@ func listArrivals(t *testing.T, fresh Fresh) {
 	const kept = 30 * 24 * time.Hour
 	must(t, s.PutSession(t.Context(), key("other"), session.Row{ID: "s0", Provider: "google", Subject: "carol", Expires: now.Add(time.Hour), Seen: now})) // not kept
 	for i, row := range []session.Row{first, second, bob, late} {
-		row.Keep = row.Seen.Add(kept)
+		row.Keep, row.Arrival = row.Seen.Add(kept), []byte("arrival of "+row.ID) // not its Data, which end with it
 		must(t, s.PutSession(t.Context(), key(fmt.Sprint(i)), row))
 	}
 	must(t, s.EndSubject(t.Context(), "corp", "alice"))
 	as := func(r session.Row) session.Row {
-		return session.Row{Provider: r.Provider, Subject: r.Subject, Expires: r.Seen.Add(kept), Seen: r.Seen, Data: r.Data}
+		return session.Row{Provider: r.Provider, Subject: r.Subject, Expires: r.Seen.Add(kept), Seen: r.Seen, Data: []byte("arrival of " + r.ID)}
 	}
 	for _, c := range []struct {
 		provider, subject string

@@ -33,7 +33,7 @@ import (
 // those with the endpoints.
 func (g *generation) connect(d *Daemon) error {
 	c, o := g.options.Config, g.options
-	sessions := session.NewSessions(session.Config{Store: d.store, Max: c.Session.Max, Idle: c.Session.Idle, Now: o.Now})
+	sessions := session.NewSessions(session.Config{Store: d.store, Max: c.Session.Max, Idle: c.Session.Idle, Now: o.Now, Sealer: d.sealer})
 	once := replay.New(replay.Config{Store: d.store, Now: o.Now})
 	published, err := d.newIssuer(c)
 	if err != nil {

@@ -223,7 +223,7 @@ func (g *generation) addSAML(made *upstream, p config.Provider, client *fetch.Cl
 		return err
 	}
 	made.Redirector, made.Metadata, made.Host = s, s.Metadata, hostOf(p.MetadataURL.Value)
-	made.Unsolicited, made.Logout = s.Unsolicited(), s
+	made.Unsolicited, made.Logout, made.Departures = s.Unsolicited(), s, s
 	if p.Exchange { // replayed assertions never count
 		made.Verifier, made.OneTime = s, true
 	}
@@ -238,7 +238,8 @@ func (g *generation) addOIDC(made *upstream, p config.Provider, client *fetch.Cl
 	}
 	made.Verifier, made.OneTime = o, p.OneTimeTokens
 	if !p.Machine() { // machines bring tokens and do not sign in
-		made.Redirector, made.Host, made.BackChannel = o, hostOf(p.Issuer.Value), o
+		made.Redirector, made.Host = o, hostOf(p.Issuer.Value)
+		made.Logout, made.BackChannel = o, o
 	}
 	made.warnings = o.Warnings()
 	return nil
