@@ -48,6 +48,11 @@ func (p *Prover) Thumbprint() string { return p.print }
 // Prove makes the value of the DPoP header for one request. accessToken is the
 // token sent along, "" at the token endpoint.
 func (p *Prover) Prove(method, address, accessToken string) (string, error) {
+	return p.ProveNonce(method, address, accessToken, "")
+}
+
+// ProveNonce is Prove with a nonce of the server.
+func (p *Prover) ProveNonce(method, address, accessToken, nonce string) (string, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
 		return "", fmt.Errorf("DPoP proof: %q is not an absolute address", address)
@@ -59,7 +64,9 @@ func (p *Prover) Prove(method, address, accessToken string) (string, error) {
 		HTU string `json:"htu"`
 		IAT int64  `json:"iat"`
 		ATH string `json:"ath,omitempty"`
-	}{JTI: rand.Text(), HTM: method, HTU: u.String(), IAT: p.now().Unix()}
+
+		Nonce string `json:"nonce,omitempty"`
+	}{Nonce: nonce, JTI: rand.Text(), HTM: method, HTU: u.String(), IAT: p.now().Unix()}
 	if accessToken != "" {
 		sum := sha256.Sum256([]byte(accessToken))
 		claims.ATH = base64.RawURLEncoding.EncodeToString(sum[:])

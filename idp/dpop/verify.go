@@ -1,6 +1,7 @@
 package dpop
 
 import (
+	"crypto"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -37,6 +38,12 @@ type Want struct {
 	Now        time.Time
 	// Window is how far iat may be from Now; zero is DefaultWindow.
 	Window time.Duration
+	// Nonces says which nonces are good; nil asks for none. Where a proof has a good
+	// one its iat does not count. NonceOptional lets iat count where it has none.
+	Nonces        *Nonces
+	NonceOptional bool
+	// P256 takes no other keys than those of ES256.
+	P256 bool
 }
 
 // Proof is a proof that holds.
@@ -47,18 +54,32 @@ type Proof struct {
 	JTI string
 	// Until is when the proof would be refused for its age.
 	Until time.Time
+	// Key is the public key: *ecdsa.PublicKey, *rsa.PublicKey or ed25519.PublicKey.
+	Key crypto.PublicKey
 }
 
+// ReasonNonce is the reason of a Rejection where another nonce would help (RFC 9449
+// section 8, use_dpop_nonce).
+const ReasonNonce = "nonce"
+
 // Verify judges the value of one DPoP header (RFC 9449 section 4.3, checks 2 to
-// 12 without the server's nonce). The error is an *idp.Rejection.
+// 12). The error is an *idp.Rejection. The nonce is judged first: that costs less
+// than a signature.
 func Verify(proof string, want Want) (Proof, error) {
 	parts, err := split(proof)
+	if err != nil {
+		return Proof{}, err
+	}
+	fresh, err := readNonce(parts[1], want)
 	if err != nil {
 		return Proof{}, err
 	}
 	key, alg, err := readHeader(parts[0])
 	if err != nil {
 		return Proof{}, err
+	}
+	if want.P256 && alg != jose.ES256 {
+		return Proof{}, idp.Reject("algorithm", "the algorithm must be ES256, with a P-256 key")
 	}
 	signed, err := jose.ParseSignedCompact(proof, []jose.SignatureAlgorithm{alg})
 	if err != nil {
@@ -79,7 +100,38 @@ func Verify(proof string, want Want) (Proof, error) {
 	if err != nil {
 		return Proof{}, err
 	}
-	return found.judge(print, want)
+	judged, err := found.judge(print, want, fresh)
+	if err != nil {
+		return Proof{}, err
+	}
+	judged.Key = key.Key
+	return judged, nil
+}
+
+// readNonce judges the nonce of what may not be signed at all: until when it is
+// good, a zero time where iat is to count.
+func readNonce(payload []byte, want Want) (time.Time, error) {
+	if want.Nonces == nil {
+		return time.Time{}, nil
+	}
+	members, err := object(payload)
+	if err != nil {
+		return time.Time{}, idp.Reject("malformed", "the proof's claims: %v", err)
+	}
+	nonce, err := members.text("nonce")
+	switch {
+	case err != nil:
+		return time.Time{}, idp.Reject("malformed", "the proof's claims: %v", err)
+	case nonce == "" && want.NonceOptional:
+		return time.Time{}, nil
+	case nonce == "":
+		return time.Time{}, idp.Reject(ReasonNonce, "the proof must have the nonce of the header DPoP-Nonce")
+	}
+	until := want.Nonces.Until(nonce)
+	if until.IsZero() {
+		return time.Time{}, idp.Reject(ReasonNonce, "the proof's nonce is not one of this server, or too old")
+	}
+	return until, nil
 }
 
 // thumbprint is the RFC 7638 name of a key.
@@ -115,7 +167,8 @@ func readClaims(payload []byte) (claims, error) {
 }
 
 // judge compares what the proof says with the request it came in.
-func (c claims) judge(print string, want Want) (Proof, error) {
+// Where fresh is set, it is until when the proof's nonce is good.
+func (c claims) judge(print string, want Want, fresh time.Time) (Proof, error) {
 	window := want.Window
 	if window == 0 {
 		window = DefaultWindow
@@ -125,6 +178,9 @@ func (c claims) judge(print string, want Want) (Proof, error) {
 		return Proof{}, idp.Reject("jti", "jti must have 1 to %d bytes", maxJTI)
 	case c.htm != want.Method:
 		return Proof{}, idp.Reject("htm", "the proof was made for another method")
+	case !fresh.IsZero():
+	case want.Nonces != nil && (c.iat.Before(want.Now.Add(-window)) || c.iat.After(want.Now.Add(window))):
+		return Proof{}, idp.Reject(ReasonNonce, "the clock of the client is wrong: the proof must have the nonce of the header DPoP-Nonce")
 	case c.iat.Before(want.Now.Add(-window)):
 		return Proof{}, idp.Reject("expired", "the proof is %s old; the clock of the client may be wrong", want.Now.Sub(c.iat).Truncate(time.Second))
 	case c.iat.After(want.Now.Add(window)):
@@ -143,5 +199,9 @@ func (c claims) judge(print string, want Want) (Proof, error) {
 			return Proof{}, idp.Reject("ath", "the proof was not made for this access token")
 		}
 	}
-	return Proof{Thumbprint: print, JTI: c.jti, Until: c.iat.Add(window)}, nil
+	until := c.iat.Add(window)
+	if !fresh.IsZero() {
+		until = fresh
+	}
+	return Proof{Thumbprint: print, JTI: c.jti, Until: until}, nil
 }

@@ -40,6 +40,10 @@ func TestTheExamplesOfTheRFCHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := dpop.Proof{Thumbprint: rfcThumbprint, JTI: "-BwC3ESc6acc2lTc", Until: now.Add(dpop.DefaultWindow)}
+	if key, ok := got.Key.(*ecdsa.PublicKey); !ok || key.Curve != elliptic.P256() {
+		t.Errorf("the key is %T", got.Key)
+	}
+	got.Key = nil
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
