@@ -145,6 +145,10 @@ func (m *memory) Rotate(_ context.Context, old session.Hash, next []session.Toke
 	return nil
 }
 
+func (m *memory) RotateAgain(context.Context, session.Hash, []session.TokenRow, time.Time, time.Duration, time.Time) error {
+	panic("not asked for")
+}
+
 func (m *memory) EndFamily(_ context.Context, id string) error {
 	defer m.lock()()
 	m.ended[id] = true

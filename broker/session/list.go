@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -35,9 +34,9 @@ func (s *Sessions) Live(ctx context.Context, provider, subject string, limit int
 		if !s.cfg.Now().Before(row.Expires) {
 			continue
 		}
-		var f Family
-		if err := json.Unmarshal(row.Data, &f); err != nil {
-			return nil, nil, fmt.Errorf("family %s: the store's data cannot be read: %w", row.ID, err)
+		f, err := familyOf(row)
+		if err != nil {
+			return nil, nil, err
 		}
 		families = append(families, f)
 	}

@@ -11,10 +11,14 @@ type Row struct {
 	// ID is the public id; of a code, that of the family that it will make.
 	ID string
 	// Session is the browser session that a code or family came from, "" for none.
-	Session  string
-	Provider string
-	Subject  string
-	Expires  time.Time
+	Session string
+	// Device is, of a family, the device of an app that it belongs to, "" for none, and
+	// Generation the one of the device that it is for. They are written, not read.
+	Device     string
+	Generation int64
+	Provider   string
+	Subject    string
+	Expires    time.Time
 	// Keep is, of a code, until when its use must be remembered; at least Expires. Of
 	// a session it is until when Arrivals gives it; zero is not at all.
 	Keep time.Time
@@ -34,8 +38,10 @@ type TokenRow struct {
 	Hash       Hash
 	Refresh    bool
 	Thumbprint string // "" or of the DPoP key that it is bound to
-	// Used is set when a refresh token has been rotated.
+	// Used is set when a refresh token has been rotated, and UsedAt where it may be
+	// used once more for a while after that.
 	Used    bool
+	UsedAt  time.Time
 	Expires time.Time
 }
 
@@ -80,7 +86,9 @@ type SignInStore interface {
 // TokenStore keeps families of tokens.
 type TokenStore interface {
 	// PutFamily makes a family with its first tokens; ErrNotFound where the session
-	// that it names is gone or the family was ended before it was made.
+	// that it names is gone or the family was ended before it was made. A family of a
+	// device takes the place of the one that the device has; ErrNotFound where the
+	// device is revoked or of another generation.
 	PutFamily(ctx context.Context, row Row, tokens []TokenRow) error
 	// FindToken gives a token, used or not, of a family that has not been ended.
 	FindToken(ctx context.Context, token Hash) (TokenRow, Row, error)
@@ -88,6 +96,11 @@ type TokenStore interface {
 	// before, the family is ended and the answer is ErrReused; ErrNotFound where
 	// token or family is gone.
 	Rotate(ctx context.Context, old Hash, next []TokenRow) error
+	// RotateAgain is Rotate for families whose clients may ask again for an answer that
+	// was lost. A token that was used less than grace before now, once, and whose
+	// successor has not been used, gets other successors beside those. The first use of
+	// one ends its siblings, whose use then ends the family. The family ends at until.
+	RotateAgain(ctx context.Context, old Hash, next []TokenRow, now time.Time, grace time.Duration, until time.Time) error
 	// EndFamily removes the tokens of a family for good; its id cannot be used
 	// again. An absent one is no error.
 	EndFamily(ctx context.Context, id string) error

@@ -26,6 +26,27 @@ type Family struct {
 	Since       time.Time `json:"since"`
 	Until       time.Time `json:"until"`
 	ProviderEnd time.Time `json:"provider_end,omitzero"`
+
+	// Device is the device of an app that it belongs to, and Generation which one of
+	// the device's it is for; Guest says that the identity is the device's own.
+	Device     string `json:"device,omitempty"`
+	Generation int64  `json:"generation,omitempty"`
+	Guest      bool   `json:"guest,omitempty"`
+	// Idle moves Until with each use of a refresh token: to Idle from then on, but
+	// never past Last where that is set. Zero leaves Until where it is.
+	Idle time.Duration `json:"idle,omitempty"`
+	Last time.Time     `json:"last,omitzero"`
+	// Grace is for how long a refresh token that has been used may be used once more,
+	// for an answer that was lost.
+	Grace time.Duration `json:"grace,omitempty"`
+}
+
+// end is when a family ends that is used now.
+func (f Family) end(now time.Time) time.Time {
+	if f.Idle > 0 {
+		f.Until = earlier(now.Add(f.Idle), f.Last)
+	}
+	return earlier(f.Until, f.ProviderEnd)
 }
 
 // Pair is an access token and, where Refresh is not empty, a refresh token. Both
@@ -43,6 +64,8 @@ type Token struct {
 	Family     Family
 	Thumbprint string
 	Until      time.Time
+	// Spent says, of a refresh token, that it has been used and may be once more.
+	Spent bool
 }
 
 // Tokens keeps token families. It is safe for concurrent use.
@@ -58,7 +81,7 @@ func NewTokens(store TokenStore, now func() time.Time) *Tokens { return &Tokens{
 // that the family names was signed out meanwhile, where the code that led here was
 // used again, or where the family has ended by age.
 func (t *Tokens) Begin(ctx context.Context, f Family, p Pair) error {
-	f.Until = earlier(f.Until, f.ProviderEnd)
+	f.Until = f.end(t.now())
 	if f.ID == "" {
 		return errors.New("token family: it needs an id")
 	}
@@ -75,7 +98,7 @@ func (t *Tokens) Begin(ctx context.Context, f Family, p Pair) error {
 	}
 	err = t.store.PutFamily(ctx, Row{
 		ID: f.ID, Session: f.Session, Provider: f.Identity.Provider, Subject: f.Identity.Subject,
-		Expires: f.Until, Data: data,
+		Expires: f.Until, Data: data, Device: f.Device, Generation: f.Generation,
 	}, rows)
 	if err != nil {
 		return fmt.Errorf("token family: %w", err)
@@ -85,18 +108,26 @@ func (t *Tokens) Begin(ctx context.Context, f Family, p Pair) error {
 
 // Rotate spends a refresh token and keeps its successors. A refresh token that
 // was spent before is ErrReused, and its family has ended; so of two concurrent
-// calls one wins, and the other ends what it won. Whoever calls has compared
-// client and key with what Refresh gives.
+// calls one wins, and the other ends what it won. In a family with Grace a token that
+// was spent just now may be spent once more; of what the two gave, the first use of
+// one ends the other. Whoever calls has compared client and key with what Refresh gives.
 func (t *Tokens) Rotate(ctx context.Context, refresh string, next Pair) error {
 	old, key, err := t.find(ctx, refresh, true)
 	if err != nil {
 		return err
 	}
-	rows, err := t.rows(next, old.Family.Until)
+	now := t.now()
+	end := old.Family.end(now)
+	rows, err := t.rows(next, end)
 	if err != nil {
 		return err
 	}
-	if err := t.store.Rotate(ctx, key, rows); err != nil {
+	if old.Family.Grace > 0 {
+		err = t.store.RotateAgain(ctx, key, rows, now, old.Family.Grace, end)
+	} else {
+		err = t.store.Rotate(ctx, key, rows)
+	}
+	if err != nil {
 		return fmt.Errorf("refresh token: %w", err)
 	}
 	return nil
@@ -109,7 +140,8 @@ func (t *Tokens) Access(ctx context.Context, token string) (Token, error) {
 }
 
 // Refresh gives what a live refresh token stands for, without spending it. One
-// that was spent before is ErrReused, and its family has ended.
+// that was spent before is ErrReused, and its family has ended, unless it may be
+// spent once more: then it is Spent, and Rotate decides.
 func (t *Tokens) Refresh(ctx context.Context, token string) (Token, error) {
 	found, _, err := t.find(ctx, token, true)
 	return found, err
@@ -162,15 +194,33 @@ func (t *Tokens) find(ctx context.Context, secret string, refresh bool) (Token, 
 		return none(fmt.Errorf("a token of the other kind: %w", ErrNotFound))
 	case !now.Before(row.Expires) || !now.Before(family.Expires):
 		return none(fmt.Errorf("expired: %w", ErrNotFound))
-	case row.Used:
+	case row.Used && !again(row, family, now):
 		if err := t.store.EndFamily(ctx, family.ID); err != nil {
 			return none(err)
 		}
 		return none(ErrReused)
 	}
-	found := Token{Thumbprint: row.Thumbprint, Until: row.Expires}
-	if err := json.Unmarshal(family.Data, &found.Family); err != nil {
-		return none(fmt.Errorf("family %s: the store's data cannot be read: %w", family.ID, err))
+	found := Token{Thumbprint: row.Thumbprint, Until: row.Expires, Spent: row.Used}
+	if found.Family, err = familyOf(family); err != nil {
+		return none(err)
 	}
 	return found, key, nil
+}
+
+// familyOf reads a row. The end of a family that moves is in the row only.
+func familyOf(row Row) (Family, error) {
+	var f Family
+	if err := json.Unmarshal(row.Data, &f); err != nil {
+		return Family{}, fmt.Errorf("family %s: the store's data cannot be read: %w", row.ID, err)
+	}
+	if f.Idle > 0 {
+		f.Until = row.Expires
+	}
+	return f, nil
+}
+
+// again reports whether a used refresh token may be used once more.
+func again(row TokenRow, family Row, now time.Time) bool {
+	f, err := familyOf(family)
+	return err == nil && f.Grace > 0 && !row.UsedAt.IsZero() && now.Sub(row.UsedAt) < f.Grace
 }

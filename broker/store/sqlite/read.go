@@ -23,6 +23,9 @@ const (
 	readDeviceByUser
 	readDeviceByCode
 	readRevocations
+	readDeviceByKey
+	readDeviceByID
+	readDevicesOf
 	readSubjectsNamed
 	readArrivals
 	readPersonByID
@@ -39,7 +42,7 @@ func readTexts() [numReads]string {
 	return [numReads]string{
 		readSessionByToken: "SELECT " + columns + " FROM sessions WHERE token = ?",
 		readSessionByID:    "SELECT " + columns + " FROM sessions WHERE id = ?",
-		readToken: `SELECT t.refresh, t.used, t.thumbprint, t.expires, f.id, f.session, f.provider, f.subject, f.expires, f.data
+		readToken: `SELECT t.refresh, t.used, t.used_at, t.thumbprint, t.expires, f.id, f.session, f.provider, f.subject, f.expires, f.data
 			FROM tokens t JOIN families f ON f.id = t.family WHERE t.hash = ? AND f.ended = 0`,
 		readConsent:      "SELECT 1 FROM consents WHERE session = ? AND client = ?",
 		readName:         "SELECT provider, subject FROM names WHERE name = ?",
@@ -47,6 +50,10 @@ func readTexts() [numReads]string {
 		readDeviceByCode: "SELECT code, user, expires, request FROM devices WHERE code = ? AND expires > ?",
 		readKeys: `SELECT use, algorithm, generation, kid, active, sealed FROM signing_keys
 			WHERE use = ? ORDER BY algorithm, generation`,
+		readDeviceByKey: "SELECT " + deviceColumns + " FROM app_devices WHERE thumbprint = ? AND app = ?",
+		readDevicesOf: "SELECT " + deviceColumns + ` FROM app_devices
+			WHERE provider = ? AND subject = ? AND app = ? AND subject <> '' AND revoked = 0 ORDER BY number DESC`,
+		readDeviceByID:  "SELECT " + deviceColumns + " FROM app_devices WHERE id = ?",
 		readRevocations: "SELECT number, kind, target, at, until FROM revocations WHERE number > ? ORDER BY number",
 		readSubjectsNamed: `SELECT provider, subject FROM names WHERE name = ?1
 			UNION SELECT provider, subject FROM sessions WHERE ` + usernameIs + `
@@ -106,16 +113,16 @@ func (s *Store) SessionByID(ctx context.Context, id string) (session.Row, error)
 func (s *Store) FindToken(ctx context.Context, token session.Hash) (session.TokenRow, session.Row, error) {
 	t := session.TokenRow{Hash: token}
 	var f session.Row
-	var expires, end int64
+	var expires, end, used int64
 	found, err := s.one(ctx, readToken, []any{token[:]},
-		&t.Refresh, &t.Used, &t.Thumbprint, &expires, &f.ID, &f.Session, &f.Provider, &f.Subject, &end, &f.Data)
+		&t.Refresh, &t.Used, &used, &t.Thumbprint, &expires, &f.ID, &f.Session, &f.Provider, &f.Subject, &end, &f.Data)
 	if err == nil && !found {
 		err = session.ErrNotFound
 	}
 	if err != nil {
 		return session.TokenRow{}, session.Row{}, err
 	}
-	t.Expires, f.Expires = fromMicros(expires), fromMicros(end)
+	t.Expires, f.Expires, t.UsedAt = fromMicros(expires), fromMicros(end), fromMicros(used)
 	return t, f, nil
 }
 

@@ -169,10 +169,16 @@ func (t *tx) endFamily(row session.Row, keep int64) error {
 // PutFamily implements session.TokenStore.
 func (s *Store) PutFamily(ctx context.Context, row session.Row, tokens []session.TokenRow) error {
 	return do(ctx, s, func(tx *tx) error {
-		made, err := tx.affect(`INSERT INTO families (id, session, provider, subject, expires, data)
-			SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE ?2 = '' OR EXISTS (SELECT 1 FROM sessions WHERE id = ?2)
+		if row.Device != "" {
+			if err := tx.endDevice(row.Device); err != nil {
+				return err
+			}
+		}
+		made, err := tx.affect(`INSERT INTO families (id, session, provider, subject, expires, data, device)
+			SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE (?2 = '' OR EXISTS (SELECT 1 FROM sessions WHERE id = ?2))
+				AND (?7 = '' OR EXISTS (SELECT 1 FROM app_devices WHERE id = ?7 AND generation = ?8 AND revoked = 0))
 			ON CONFLICT (id) DO NOTHING`,
-			row.ID, row.Session, row.Provider, row.Subject, micros(row.Expires), blob(row.Data))
+			row.ID, row.Session, row.Provider, row.Subject, micros(row.Expires), blob(row.Data), row.Device, row.Generation)
 		if err == nil && made == 0 {
 			err = session.ErrNotFound
 		}
@@ -184,9 +190,25 @@ func (s *Store) PutFamily(ctx context.Context, row session.Row, tokens []session
 }
 
 func (t *tx) addTokens(family string, tokens []session.TokenRow) error {
+	return t.addChildren(family, tokens, session.Hash{})
+}
+
+// addChildren adds what a refresh token gave. The access token's parent is the
+// refresh token beside it.
+func (t *tx) addChildren(family string, tokens []session.TokenRow, parent session.Hash) error {
+	var beside []byte
 	for _, row := range tokens {
-		err := t.exec("INSERT INTO tokens (hash, family, refresh, thumbprint, expires) VALUES (?, ?, ?, ?, ?)",
-			row.Hash[:], family, row.Refresh, row.Thumbprint, micros(row.Expires))
+		if row.Refresh {
+			beside = row.Hash[:]
+		}
+	}
+	for _, row := range tokens {
+		from := blob(beside)
+		if row.Refresh {
+			from = parent[:]
+		}
+		err := t.exec("INSERT INTO tokens (hash, family, refresh, thumbprint, expires, parent) VALUES (?, ?, ?, ?, ?, ?)",
+			row.Hash[:], family, row.Refresh, row.Thumbprint, micros(row.Expires), from)
 		if err != nil {
 			return err
 		}

@@ -27,6 +27,7 @@ import (
 	"github.com/rolecall/rolecall/broker/marks"
 	"github.com/rolecall/rolecall/broker/replay"
 	"github.com/rolecall/rolecall/broker/session"
+	"github.com/rolecall/rolecall/idp/device"
 	"github.com/rolecall/rolecall/idp/directory"
 )
 
@@ -38,6 +39,7 @@ var (
 	_ marks.Store      = (*Store)(nil)
 	_ devicecode.Store = (*Store)(nil)
 	_ directory.Store  = (*Store)(nil)
+	_ device.Store     = (*Store)(nil)
 )
 
 // busyTimeout is how long one process waits for another's commit.

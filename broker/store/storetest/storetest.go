@@ -15,6 +15,7 @@ import (
 	"github.com/rolecall/rolecall/broker/replay"
 	"github.com/rolecall/rolecall/broker/revocation"
 	"github.com/rolecall/rolecall/broker/session"
+	"github.com/rolecall/rolecall/idp/device"
 	"github.com/rolecall/rolecall/idp/directory"
 )
 
@@ -32,6 +33,7 @@ type later interface {
 	marks.Store
 	devicecode.Store
 	directory.Store
+	device.Store
 }
 
 // Upkeep is what the daemon does with a store beside using it.
@@ -51,7 +53,7 @@ type Fresh func(t *testing.T) (open func() Store)
 func Run(t *testing.T, fresh Fresh) {
 	t.Helper()
 	for _, group := range []map[string]func(*testing.T, Fresh){
-		sessionTests(), signInTests(), tokenTests(), peopleTests(), otherTests(), nodeTests(), deviceTests(), markTests(), listTests(), directoryTests(),
+		sessionTests(), signInTests(), tokenTests(), peopleTests(), otherTests(), nodeTests(), deviceTests(), markTests(), listTests(), directoryTests(), appDeviceTests(), rotateTests(),
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
