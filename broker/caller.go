@@ -1,9 +1,11 @@
 package broker
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
+	"github.com/rolecall/rolecall/broker/session"
 	"github.com/rolecall/rolecall/idp"
 )
 
@@ -42,6 +44,25 @@ type Caller struct {
 	// ProviderEnd is when the provider ends its own session, zero where it did not
 	// say: no credentials live longer.
 	ProviderEnd time.Time
+
+	// App and Device are those of the Token Vending Machine, "" elsewhere. Guest says
+	// that nobody has logged in on the device: the identity is the device's own.
+	App, Device string
+	Guest       bool
+}
+
+// CallerOfFamily is who acts with the tokens of a family. One that came from no
+// browser session is a session of its own.
+func CallerOfFamily(f session.Family) Caller {
+	caller := Caller{
+		Identity: f.Identity, Session: cmp.Or(f.Session, f.ID), Via: Via(f.Via),
+		Since: f.Since, NotAfter: f.Until, ProviderEnd: f.ProviderEnd,
+		Device: f.Device, Guest: f.Guest,
+	}
+	if f.Device != "" {
+		caller.App = f.Client
+	}
+	return caller
 }
 
 // client is the address as text, "" where it is not known.

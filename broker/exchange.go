@@ -37,7 +37,7 @@ func (b *Broker) Exchange(ctx context.Context, req ExchangeRequest) (Vended, err
 	}
 	order := req.Order
 	if order.Role == "" {
-		role, err := b.onlyRole(req.Origin, caller)
+		role, err := b.onlyRole(req.Origin, caller, "resource")
 		if err != nil {
 			return Vended{}, b.refuseExchange(ctx, req.Origin, caller.Identity, caller.Session, err)
 		}
@@ -108,8 +108,8 @@ func (b *Broker) verify(ctx context.Context, evidence Evidence) (idp.Login, Prov
 	return idp.Login{}, Provider{}, Fail(Unauthenticated, "unknown_issuer", "The token's issuer is not an identity provider of this broker.")
 }
 
-// onlyRole is the role of a caller who named none.
-func (b *Broker) onlyRole(origin Origin, caller Caller) (iam.RoleARN, error) {
+// onlyRole is the role of a caller who named none in the member where one does.
+func (b *Broker) onlyRole(origin Origin, caller Caller, member string) (iam.RoleARN, error) {
 	granted := b.cfg.Policy.Decide(caller.Identity, b.ask(origin, caller)).Granted
 	switch len(granted) {
 	case 0:
@@ -118,7 +118,7 @@ func (b *Broker) onlyRole(origin Origin, caller Caller) (iam.RoleARN, error) {
 		return granted[0].Role, nil
 	}
 	return iam.RoleARN{}, Fail(InvalidRequest, "role_missing",
-		fmt.Sprintf("%d roles are granted to this identity: name one of them in resource.", len(granted)))
+		fmt.Sprintf("%d roles are granted to this identity: name one of them in %s.", len(granted), member))
 }
 
 // refuseExchange records why evidence was refused and gives the error to show.

@@ -17,9 +17,9 @@ func (b *Broker) Explain(ctx context.Context, origin Origin, caller Caller, role
 		}
 		ask.Role = arn
 	}
-	taken, err := b.cfg.Sessions.ClaimName(ctx, caller.Identity.Provider, caller.Identity.Subject, caller.Identity.Username)
+	taken, err := b.nameTaken(ctx, caller.Identity)
 	if err != nil {
-		return policy.Decision{}, storeFailed("session name", err)
+		return policy.Decision{}, err
 	}
 	ask.NameTaken = taken
 	return b.cfg.Policy.Explain(caller.Identity, ask), nil

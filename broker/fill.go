@@ -45,7 +45,7 @@ func (b *Broker) fill(ctx context.Context, origin Origin, caller Caller, what st
 // orderEvent is the intent of an order; with an outcome it becomes its record.
 func (b *Broker) orderEvent(origin Origin, caller Caller, what string, granted policy.Granted, spec vend.Spec) audit.Event {
 	event := b.event(origin, what, caller.Identity)
-	event.Session, event.Via = caller.Session, string(caller.Via)
+	event.Session, event.Via, event.Client, event.Device = caller.Session, string(caller.Via), caller.App, caller.Device
 	event.Role, event.Grant = spec.Role.String(), granted.Grant
 	event.SessionName, event.SourceIdentity = spec.SessionName, spec.SourceIdentity
 	event.Duration = int(spec.Duration.Seconds())

@@ -47,5 +47,6 @@ func (b *Broker) Roles(_ context.Context, origin Origin, caller Caller) ([]Role,
 
 // ask is what policy must know of a request beside the identity.
 func (b *Broker) ask(origin Origin, caller Caller) policy.Ask {
-	return policy.Ask{Address: origin.Address, Time: b.cfg.Now(), Via: string(caller.Via), Since: caller.Since}
+	return policy.Ask{Address: origin.Address, Time: b.cfg.Now(), Via: string(caller.Via), Since: caller.Since,
+		App: caller.App, Device: caller.Device, Guest: caller.Guest}
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/rolecall/rolecall/broker/policy"
 	"github.com/rolecall/rolecall/broker/vend"
 	"github.com/rolecall/rolecall/config/secret"
+	"github.com/rolecall/rolecall/idp"
+	"github.com/rolecall/rolecall/idp/device"
 )
 
 // Order asks for credentials of one role.
@@ -63,6 +65,7 @@ func (b *Broker) decide(ctx context.Context, origin Origin, caller Caller, what 
 		shown := Shown(err)
 		event := b.event(origin, what, who)
 		event.Outcome, event.Reason, event.Session, event.Via = audit.Refused, shown.Reason, caller.Session, string(caller.Via)
+		event.Client, event.Device = caller.App, caller.Device
 		event.Role, event.Detail = boundedText(order.Role), causeText(shown)
 		if shown.Code == Internal {
 			event.Outcome = audit.Failed
@@ -78,14 +81,13 @@ func (b *Broker) decide(ctx context.Context, origin Origin, caller Caller, what 
 // order resolves what was asked for into a specification for STS.
 func (b *Broker) order(ctx context.Context, origin Origin, caller Caller, order Order) (policy.Granted, vend.Spec, error) {
 	var none vend.Spec
-	role, err := b.cfg.Policy.ResolveRole(order.Role)
+	role, err := b.role(origin, caller, order)
 	if err != nil {
-		return policy.Granted{}, none, Fail(InvalidRequest, "malformed_role",
-			"The role must be an ARN (arn:aws:iam::ACCOUNT:role/NAME) or ACCOUNT/ROLE with an account of this broker.").Because(err)
+		return policy.Granted{}, none, err
 	}
-	taken, err := b.cfg.Sessions.ClaimName(ctx, caller.Identity.Provider, caller.Identity.Subject, caller.Identity.Username)
+	taken, err := b.nameTaken(ctx, caller.Identity)
 	if err != nil {
-		return policy.Granted{}, none, storeFailed("session name", err)
+		return policy.Granted{}, none, err
 	}
 	ask := b.ask(origin, caller)
 	ask.Role, ask.NameTaken = role, taken
@@ -116,6 +118,40 @@ func (b *Broker) order(ctx context.Context, origin Origin, caller Caller, order 
 		spec.Proof = func(ctx context.Context) (secret.String, error) { return prove(ctx, caller.Identity, bound) }
 	}
 	return granted, spec, nil
+}
+
+// role is the one that an order names. A device may leave it out where exactly one
+// is granted, and has to be somebody: a guest, or a person who is logged in.
+func (b *Broker) role(origin Origin, caller Caller, order Order) (iam.RoleARN, error) {
+	if caller.App != "" && caller.Identity.Provider == device.Provider && !caller.Guest {
+		return iam.RoleARN{}, Fail(StepUp, "not_logged_in", "Nobody is logged in on this device any more. Log in again.")
+	}
+	if order.Role == "" && caller.App != "" {
+		return b.onlyRole(origin, caller, "role")
+	}
+	role, err := b.cfg.Policy.ResolveRole(order.Role)
+	if err != nil {
+		return role, Fail(InvalidRequest, "malformed_role",
+			"The role must be an ARN (arn:aws:iam::ACCOUNT:role/NAME) or ACCOUNT/ROLE with an account of this broker.").Because(err)
+	}
+	return role, nil
+}
+
+// nameTaken claims the user name of somebody and reports whether it is another's.
+// What a device is called is random and its own without a claim: that would be a
+// write for each device.
+func (b *Broker) nameTaken(ctx context.Context, who idp.Identity) (bool, error) {
+	if who.Provider == device.Provider {
+		return false, nil
+	}
+	if device.IsIdentityID(who.Username) {
+		return true, nil
+	}
+	taken, err := b.cfg.Sessions.ClaimName(ctx, who.Provider, who.Subject, who.Username)
+	if err != nil {
+		return false, storeFailed("session name", err)
+	}
+	return taken, nil
 }
 
 // pick finds the role among the granted ones. What is withheld and what never

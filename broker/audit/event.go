@@ -39,6 +39,8 @@ type Event struct {
 	Client   string `json:"client,omitempty"`
 	Provider string `json:"provider,omitempty"`
 	Subject  string `json:"subject,omitempty"`
+	// Device is that of an app.
+	Device   string `json:"device,omitempty"`
 	Username string `json:"username,omitempty"`
 	// Session is the public id of a session or token family.
 	Session string `json:"session,omitempty"`

@@ -108,7 +108,7 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // adapterFor guesses the protocol of a request that reached no route.
 func (e *Edge) adapterFor(r *http.Request) Adapter {
-	if strings.HasPrefix(r.URL.Path, "/api/") || strings.HasPrefix(r.URL.Path, "/oauth2/") {
+	if strings.HasPrefix(r.URL.Path, "/api/") || strings.HasPrefix(r.URL.Path, "/oauth2/") || strings.HasPrefix(r.URL.Path, "/tvm/") {
 		return apiProblem
 	}
 	return e.page

@@ -63,10 +63,12 @@ func (s *Server) authenticate(ctx context.Context, in AuthInput, event *audit.Ev
 	if err != nil {
 		return broker.Caller{}, fmt.Errorf("access token: %w", err)
 	}
-	caller := callerOf(found.Family)
+	caller := broker.CallerOfFamily(found.Family)
 	describe(event, caller)
 	event.Client = found.Family.Client
 	switch {
+	case caller.App != "":
+		return broker.Caller{}, unauthenticated("invalid_token", "This access token is an app's: it is good at /tvm/v1 only.")
 	case found.Thumbprint == "" && scheme == schemeBearer:
 		return caller, nil
 	case found.Thumbprint == "":
@@ -106,7 +108,11 @@ func unauthenticated(reason, message string) *broker.Error {
 }
 
 // proofWanted is the request that a proof must be made for.
-type proofWanted struct{ method, address, token, thumbprint string }
+// nonce says that it is of an app, whose clock may be wrong.
+type proofWanted struct {
+	method, address, token, thumbprint string
+	nonce                              bool
+}
 
 // prove judges the one DPoP header and lets its proof count once. It gives the
 // thumbprint of the key.
@@ -114,12 +120,20 @@ func (s *Server) prove(ctx context.Context, proofs []string, want proofWanted) (
 	if len(proofs) != 1 {
 		return "", refuse(errInvalidProof, "the request must have exactly one DPoP header")
 	}
-	proof, err := dpop.Verify(proofs[0], dpop.Want{
+	wanted := dpop.Want{
 		Method: want.method, URL: want.address, AccessToken: want.token, Thumbprint: want.thumbprint,
 		Now: s.cfg.Now(), Window: s.cfg.DPoPWindow,
-	})
+	}
+	if want.nonce {
+		wanted.Nonces, wanted.NonceOptional, wanted.P256 = s.cfg.Nonces, true, true
+	}
+	proof, err := dpop.Verify(proofs[0], wanted)
 	if rejected, ok := errors.AsType[*idp.Rejection](err); ok {
-		return "", refuse(errInvalidProof, "%s", rejected.Detail).because(err)
+		code := errInvalidProof
+		if rejected.Reason == dpop.ReasonNonce {
+			code = errUseNonce
+		}
+		return "", refuse(code, "%s", rejected.Detail).because(err)
 	}
 	if err != nil {
 		return "", err

@@ -9,17 +9,21 @@ import (
 type client struct {
 	id   string
 	name string
+	// app says that it is one of Config.Apps: its devices get their tokens elsewhere,
+	// and refresh them here.
+	app bool
 }
 
-// cli is the one client there is: public, native, on the machine of its user.
+// cli is the client that people type commands to: public, native, on the machine of its user.
 var cli = client{id: "rolecall-cli", name: "rolecall CLI"} // never written
 
 // clientOf finds a client by its id.
-func clientOf(id string) (client, bool) {
-	if id != cli.id {
-		return client{}, false
+func (s *Server) clientOf(id string) (client, bool) {
+	if id == cli.id {
+		return cli, true
 	}
-	return cli, true
+	name, ok := s.cfg.Apps[id]
+	return client{id: id, name: name, app: true}, ok
 }
 
 // redirects reports whether the client may get its answer at uri (RFC 8252

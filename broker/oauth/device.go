@@ -80,13 +80,16 @@ func (s *Server) StartDevice(ctx context.Context, origin broker.Origin, req Toke
 }
 
 func (s *Server) startDevice(ctx context.Context, origin broker.Origin, req TokenRequest, event *audit.Event) (DeviceStarted, error) {
-	client, err := identify(req)
+	client, err := s.identify(req)
 	if err != nil {
 		return DeviceStarted{}, err
 	}
 	event.Client = client.id
 	if err := s.deviceOff(errUnauthorizedClient); err != nil {
 		return DeviceStarted{}, err
+	}
+	if client.app {
+		return DeviceStarted{}, refuse(errUnauthorizedClient, "an app's people log in at /tvm/v1/login")
 	}
 	ask := devicecode.Request{Client: client.id}
 	if origin.Address.IsValid() {
@@ -160,7 +163,7 @@ func (s *Server) poll(ctx context.Context, origin broker.Origin, c client, form 
 }
 
 func (s *Server) deviceTokens(ctx context.Context, family session.Family, thumbprint string, event *audit.Event) (Issued, string, error) {
-	describe(event, callerOf(family))
+	describe(event, broker.CallerOfFamily(family))
 	pair := s.pair(family, thumbprint)
 	if err := s.begin(ctx, family, pair); err != nil {
 		return Issued{}, "", err
@@ -194,7 +197,7 @@ func (s *Server) FindDevice(ctx context.Context, origin broker.Origin, caller br
 		UserCode: devicecode.Shown(user), Address: ask.Address, Asked: ask.Asked,
 		As: caller, Until: s.familyEnd(caller),
 	}
-	if c, ok := clientOf(ask.Client); ok {
+	if c, ok := s.clientOf(ask.Client); ok {
 		found.Client = c.name
 	}
 	found.As.Via = broker.ViaDevice

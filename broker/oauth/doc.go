@@ -13,6 +13,9 @@
 // its tokens end. States of a family: made by a code -> its refresh token rotates
 // -> ended by age, by sign-out, by revocation, or by a second use of a refresh token.
 //
-// There is one client, rolecall-cli: public, with loopback redirects. Every grant
-// and refusal is recorded before it is answered.
+// There is one client with redirects, rolecall-cli: public, on loopback. The apps of
+// the configuration refresh the tokens of their devices here (package apps gives the
+// first ones): always bound to the device's key, and a refresh token that was used
+// within the last 30 seconds may be used once more by the same key. Every grant and
+// refusal is recorded before it is answered.
 package oauth

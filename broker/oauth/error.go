@@ -6,7 +6,7 @@ import "fmt"
 type ErrorCode string
 
 // The codes: RFC 6749 sections 4.1.2.1 and 5.2, OpenID Connect Core 1.0 section
-// 3.1.2.6, RFC 9449 section 5, RFC 8628 section 3.5.
+// 3.1.2.6, RFC 9449 sections 5 and 8, RFC 8628 section 3.5.
 const (
 	errInvalidRequest       ErrorCode = "invalid_request"
 	errInvalidClient        ErrorCode = "invalid_client"
@@ -22,6 +22,7 @@ const (
 	errURINotSupported      ErrorCode = "request_uri_not_supported"
 	errInvalidProof         ErrorCode = "invalid_dpop_proof"
 	errUnauthorizedClient   ErrorCode = "unauthorized_client"
+	errUseNonce             ErrorCode = "use_dpop_nonce"
 	errAuthorizationPending ErrorCode = "authorization_pending"
 	errSlowDown             ErrorCode = "slow_down"
 	errExpiredToken         ErrorCode = "expired_token"

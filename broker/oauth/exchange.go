@@ -21,7 +21,7 @@ type ExchangeRequest struct {
 func (s *Server) Exchange(ctx context.Context, origin broker.Origin, req ExchangeRequest) (Issued, error) {
 	event := s.event(origin, "token.exchange")
 	event.Via = string(broker.ViaExchange)
-	thumbprint, err := s.provenKey(ctx, req.DPoP)
+	thumbprint, err := s.provenKey(ctx, req.DPoP, client{})
 	if err != nil {
 		if limited := s.limitAddress(ctx, origin, "token"); limited != nil {
 			return Issued{}, limited

@@ -32,19 +32,6 @@ type Tokens interface {
 	EndFamily(ctx context.Context, id string) error
 }
 
-// callerOf is who acts with the tokens of a family. One that came from no browser
-// session is a session of its own.
-func callerOf(f session.Family) broker.Caller {
-	id := f.Session
-	if id == "" {
-		id = f.ID
-	}
-	return broker.Caller{
-		Identity: f.Identity, Session: id, Via: broker.Via(f.Via),
-		Since: f.Since, NotAfter: f.Until, ProviderEnd: f.ProviderEnd,
-	}
-}
-
 func (s *Server) keepCode(ctx context.Context, r *authRequest, caller broker.Caller) (string, error) {
 	code := session.NewHandle()
 	err := s.cfg.Sessions.KeepCode(ctx, code, session.Code{

@@ -32,7 +32,7 @@ func (s *Server) Introspect(ctx context.Context, origin broker.Origin, req Token
 	if err := s.limitAddress(ctx, origin, "token"); err != nil {
 		return Introspection{}, err
 	}
-	client, err := identify(req)
+	client, err := s.identify(req)
 	if err != nil {
 		event := s.event(origin, "introspect")
 		if failed := s.conclude(ctx, event, err); failed != nil {
@@ -67,7 +67,7 @@ func (s *Server) introspect(ctx context.Context, c client, token string) (Intros
 		return Introspection{}, nil
 	case err != nil:
 		return Introspection{}, fmt.Errorf("token to introspect: %w", err)
-	case found.Family.Client != c.id:
+	case found.Family.Client != c.id, found.Spent:
 		return Introspection{}, nil
 	}
 	who := found.Family.Identity

@@ -52,7 +52,7 @@ type Broker interface {
 	Admit(ctx context.Context, origin broker.Origin, evidence broker.Evidence) (broker.Caller, error)
 }
 
-// Config is what a Server is made of. All fields are required but Devices, DeviceTries and DPoPWindow.
+// Config is what a Server is made of. All fields are required but Devices, DeviceTries, DPoPWindow, Apps and Nonces.
 type Config struct {
 	// URL is the public address of the broker; the endpoints are below it.
 	URL      string
@@ -69,6 +69,10 @@ type Config struct {
 	Audit       Auditor
 	// RefreshMax bounds refresh tokens from the sign-in on.
 	RefreshMax time.Duration
+	// Apps are the apps whose devices refresh their tokens here, by client id, with
+	// what people call them; Nonces are those of their proofs, required with Apps.
+	Apps   map[string]string
+	Nonces *dpop.Nonces
 	// DPoPWindow is how far a client's clock may be off; zero is dpop.DefaultWindow.
 	DPoPWindow time.Duration
 	Log        *slog.Logger

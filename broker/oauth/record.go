@@ -25,6 +25,9 @@ func (s *Server) event(origin broker.Origin, name string) audit.Event {
 func describe(event *audit.Event, caller broker.Caller) {
 	event.Provider, event.Subject, event.Username = caller.Identity.Provider, caller.Identity.Subject, caller.Identity.Username
 	event.Session = caller.Session
+	if caller.App != "" {
+		event.Via, event.Device = string(caller.Via), caller.Device
+	}
 }
 
 // digest names a token in the record without giving it away.

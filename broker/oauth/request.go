@@ -52,8 +52,7 @@ func parseRequest(params url.Values) (authRequest, error) {
 	if len(r.params.Encode()) > maxRequest {
 		return r, broker.Fail(broker.InvalidRequest, "too_large", "The sign-in request is too long. Start again from the command line.")
 	}
-	var known bool
-	if r.client, known = clientOf(one(r.params, "client_id")); !known {
+	if r.client = cli; one(r.params, "client_id") != cli.id {
 		return r, broker.Fail(broker.InvalidRequest, "unknown_client", "The program that sent you here is not registered with this broker. Use the rolecall command line.")
 	}
 	if r.redirectURI = one(r.params, "redirect_uri"); !r.client.redirects(r.redirectURI) {

@@ -25,7 +25,7 @@ func (s *Server) Revoke(ctx context.Context, origin broker.Origin, req TokenRequ
 }
 
 func (s *Server) revoke(ctx context.Context, req TokenRequest, event *audit.Event) error {
-	client, err := identify(req)
+	client, err := s.identify(req)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (s *Server) revoke(ctx context.Context, req TokenRequest, event *audit.Even
 	case found.Family.Client != client.id:
 		return nil
 	}
-	describe(event, callerOf(found.Family))
+	describe(event, broker.CallerOfFamily(found.Family))
 	if err := s.cfg.Tokens.EndFamily(ctx, found.Family.ID); err != nil {
 		return fmt.Errorf("end the tokens: %w", err)
 	}

@@ -63,7 +63,7 @@ func (s *Server) Token(ctx context.Context, origin broker.Origin, req TokenReque
 
 // token answers with the tokens and the family they belong to.
 func (s *Server) token(ctx context.Context, origin broker.Origin, req TokenRequest, event *audit.Event) (Issued, string, error) {
-	client, err := identify(req)
+	client, err := s.identify(req)
 	if err != nil {
 		return Issued{}, "", err
 	}
@@ -77,7 +77,10 @@ func (s *Server) token(ctx context.Context, origin broker.Origin, req TokenReque
 		return Issued{}, "", refuse(errUnsupportedGrant, "the grant types here are authorization_code, refresh_token, device_code and token-exchange")
 	}
 	event.Event = "token." + strings.TrimPrefix(kind, "urn:ietf:params:oauth:grant-type:")
-	thumbprint, err := s.provenKey(ctx, req.DPoP)
+	if client.app && kind != "refresh_token" {
+		return Issued{}, "", refuse(errUnauthorizedClient, "an app gets its first tokens at /tvm/v1, by the key of the device; here it refreshes them")
+	}
+	thumbprint, err := s.provenKey(ctx, req.DPoP, client)
 	if err != nil {
 		return Issued{}, "", err
 	}
@@ -92,7 +95,7 @@ func (s *Server) token(ctx context.Context, origin broker.Origin, req TokenReque
 
 // identify finds the client and refuses repeated parameters (RFC 6749 section
 // 3.2) and secrets, which a public client does not have.
-func identify(req TokenRequest) (client, error) {
+func (s *Server) identify(req TokenRequest) (client, error) {
 	for _, name := range []string{"grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", "token", "token_type_hint", "device_code"} {
 		if len(req.Form[name]) > 1 {
 			return client{}, refuse(errInvalidRequest, "the parameter %s is there more than once", name)
@@ -109,7 +112,7 @@ func identify(req TokenRequest) (client, error) {
 		}
 		id = named
 	}
-	found, ok := clientOf(id)
+	found, ok := s.clientOf(id)
 	switch {
 	case id == "":
 		return client{}, refuse(errInvalidClient, "client_id is missing")
@@ -123,11 +126,11 @@ func identify(req TokenRequest) (client, error) {
 
 // provenKey judges the proof of a token request: the thumbprint of its key, ""
 // without a proof.
-func (s *Server) provenKey(ctx context.Context, proofs []string) (string, error) {
+func (s *Server) provenKey(ctx context.Context, proofs []string, c client) (string, error) {
 	if len(proofs) == 0 {
 		return "", nil
 	}
-	return s.prove(ctx, proofs, proofWanted{method: http.MethodPost, address: s.base + "/oauth2/token"})
+	return s.prove(ctx, proofs, proofWanted{method: http.MethodPost, address: s.base + "/oauth2/token", nonce: c.app})
 }
 
 // redeem turns a code into tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.6).
@@ -148,7 +151,7 @@ func (s *Server) redeem(ctx context.Context, c client, form url.Values, thumbpri
 	if err != nil {
 		return Issued{}, "", err
 	}
-	describe(event, callerOf(kept.Family))
+	describe(event, broker.CallerOfFamily(kept.Family))
 	switch {
 	case kept.Client != c.id:
 		return Issued{}, "", refuse(errInvalidGrant, "the code was given to another client")
@@ -176,7 +179,7 @@ func (s *Server) idToken(ctx context.Context, c session.Code, access string) (se
 	who := c.Family.Identity
 	token, err := s.cfg.Issuer.MintIDToken(ctx, issuer.IDToken{
 		Audience: c.Client, Provider: who.Provider, Subject: who.Subject, Username: who.Username, Nonce: c.Nonce,
-		AccessToken: access, AuthTime: provenAt(callerOf(c.Family)), Methods: who.Methods,
+		AccessToken: access, AuthTime: provenAt(broker.CallerOfFamily(c.Family)), Methods: who.Methods,
 	})
 	return secret.New(token), err
 }
@@ -193,7 +196,7 @@ func (s *Server) refresh(ctx context.Context, origin broker.Origin, c client, fo
 		return Issued{}, "", err
 	}
 	family := found.Family
-	describe(event, callerOf(family))
+	describe(event, broker.CallerOfFamily(family))
 	switch {
 	case family.Client != c.id:
 		return Issued{}, "", refuse(errInvalidGrant, "the refresh token was given to another client")

@@ -10,17 +10,13 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
-	"mime"
 	"net/http"
-	"strings"
 
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/endpoint"
+	"github.com/rolecall/rolecall/broker/endpoint/strict"
 )
 
 // maxBody bounds a request's JSON: a role, a duration and a policy of 2,048 characters.
@@ -119,7 +115,7 @@ func (e Endpoint) credentials(w http.ResponseWriter, r *http.Request) error {
 		Duration string          `json:"duration"`
 		Policy   json.RawMessage `json:"policy"`
 	}
-	if err := readJSON(w, r, &ask); err != nil {
+	if err := strict.JSON(w, r, maxBody, &ask); err != nil {
 		return err
 	}
 	vended, err := e.Service.Vend(r.Context(), endpoint.Origin(r), caller,
@@ -152,7 +148,7 @@ func (e Endpoint) consoleURL(w http.ResponseWriter, r *http.Request) error {
 		Service string `json:"service"`
 		Region  string `json:"region"`
 	}
-	if err := readJSON(w, r, &ask); err != nil {
+	if err := strict.JSON(w, r, maxBody, &ask); err != nil {
 		return err
 	}
 	console, err := e.Service.Console(r.Context(), endpoint.Origin(r), caller,
@@ -163,75 +159,4 @@ func (e Endpoint) consoleURL(w http.ResponseWriter, r *http.Request) error {
 	return endpoint.WriteJSON(w, http.StatusOK, struct {
 		URL string `json:"url"`
 	}{console.URL.Reveal()})
-}
-
-// readJSON decodes one JSON document strictly: an object whose members are known,
-// spelled as documented, and there once.
-func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return broker.Fail(broker.InvalidRequest, "content_type", "The body must be application/json.")
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		return err
-	}
-	if name := doubtful(body); name != "" {
-		return broker.Fail(broker.InvalidRequest, "malformed_json", "The body is not the JSON expected: a member is there twice or not spelled as documented.")
-	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return broker.Fail(broker.InvalidRequest, "malformed_json", "The body is not the JSON expected: "+jsonFault(err)).Because(err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return broker.Fail(broker.InvalidRequest, "malformed_json", "The body holds more than one JSON document.")
-	}
-	return nil
-}
-
-// doubtful finds a member of an object that encoding/json would take although
-// another reader would not: it folds case, and the last of several counts.
-func doubtful(body []byte) string {
-	d := json.NewDecoder(bytes.NewReader(body))
-	if open, err := d.Token(); err != nil || open != json.Delim('{') {
-		return "" // the decoder says what is wrong
-	}
-	seen := map[string]bool{}
-	for d.More() {
-		key, err := d.Token()
-		name, ok := key.(string)
-		var value json.RawMessage
-		if err != nil || !ok || d.Decode(&value) != nil {
-			return ""
-		}
-		if seen[name] || strings.ContainsFunc(name, unlikeOurs) {
-			return name
-		}
-		seen[name] = true
-	}
-	return ""
-}
-
-// unlikeOurs finds what no member of the API has: the long s folds to s.
-func unlikeOurs(c rune) bool { return (c < 'a' || c > 'z') && c != '_' }
-
-func article(kind string) string {
-	if kind == "array" || kind == "object" {
-		return "an " + kind
-	}
-	return "a " + kind
-}
-
-// jsonFault says what is wrong without repeating the caller's text.
-func jsonFault(err error) string {
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		if wrong.Field == "" {
-			return "it must be an object."
-		}
-		return "the member " + wrong.Field + " must not be " + article(wrong.Value) + "."
-	}
-	if field, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok && len(field) < 64 {
-		return "there is no member " + field + "."
-	}
-	return "it could not be parsed."
 }

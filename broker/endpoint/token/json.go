@@ -22,9 +22,18 @@ type answer struct {
 }
 
 func (e Endpoint) token(w http.ResponseWriter, r *http.Request) error {
+	if r.Method == http.MethodOptions {
+		return e.Origins.Preflight(http.MethodPost)(w, r)
+	}
+	e.Origins.Allow(w, r)
 	request, err := read(r)
 	if err != nil {
 		return err
+	}
+	if e.Nonce != nil {
+		if nonce := e.Nonce(request.Form.Get("client_id")); nonce != "" {
+			w.Header().Set("DPoP-Nonce", nonce)
+		}
 	}
 	if request.Form.Get("grant_type") == grantExchange {
 		return e.exchange(w, r, request)

@@ -22,6 +22,7 @@ import (
 
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/endpoint"
+	"github.com/rolecall/rolecall/broker/endpoint/cors"
 	"github.com/rolecall/rolecall/broker/oauth"
 )
 
@@ -88,7 +89,11 @@ type Endpoint struct {
 	Metadata  Metadata
 	Pages     Pages
 	Cookies   endpoint.Cookies
-	Now       func() time.Time
+	// Origins are the pages that are apps, and Nonce is the nonce for the next proof of
+	// a client that is an app, "" for another.
+	Origins cors.Origins
+	Nonce   func(client string) string
+	Now     func() time.Time
 }
 
 // Mount implements endpoint.Mounter.

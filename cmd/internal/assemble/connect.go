@@ -45,9 +45,10 @@ func (g *generation) connect(d *Daemon) error {
 		Prove: d.newProofs(published), Revoked: d.revoked,
 		OutliveSession: c.AWS.OutliveSession, Log: o.Log, Now: o.Now,
 	})
+	g.apps = d.newApps(c, g.broker)
 	authorization := oauth.New(d.deviceFlow(c, oauth.Config{
 		URL: serverURL(c), Sessions: sessions, Tokens: session.NewTokens(d.store, o.Now), Issuer: published, Broker: g.broker, Replay: once,
-		Limit: d.limiter, Audit: d.audit, RefreshMax: c.Session.RefreshMax, Log: o.Log, Now: o.Now,
+		Limit: d.limiter, Audit: d.audit, RefreshMax: c.Session.RefreshMax, Apps: appNames(c), Nonces: d.nonces, Log: o.Log, Now: o.Now,
 	}))
 	g.desk = operate.NewDesk(operate.DeskConfig{Admins: c.Admins, Sessions: sessions, Record: d.audit, Forget: g.broker.Forget, ResolveRole: g.policy.ResolveRole, Now: o.Now})
 	g.account = account.New(account.Config{
@@ -96,7 +97,9 @@ func (g *generation) mount(d *Daemon, authorization *oauth.Server, published *is
 		token.Endpoint{
 			Service: authorization, Extensions: authorization, Exchanger: g.broker, Audiences: []string{serverURL(c), published.URL()},
 			Sessions: g.broker, Metadata: published, Pages: consentPage{pages}, Cookies: cookies, Now: o.Now,
+			Origins: appOrigins(c), Nonce: g.nonceOf,
 		},
+		g.tvm(),
 		device.Endpoint{Service: authorization, Sessions: g.broker, Pages: devicePage{pages}, Cookies: cookies},
 		api.Endpoint{Service: g.broker, Tokens: authorization, Cookies: cookies},
 	)

@@ -27,10 +27,12 @@ import (
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/keys"
 	"github.com/rolecall/rolecall/broker/limit"
+	"github.com/rolecall/rolecall/broker/replay"
 	"github.com/rolecall/rolecall/broker/revocation"
 	"github.com/rolecall/rolecall/broker/store/sqlite"
 	"github.com/rolecall/rolecall/broker/vend"
 	"github.com/rolecall/rolecall/config"
+	"github.com/rolecall/rolecall/idp/dpop"
 )
 
 // Options is what a daemon is made of beside its configuration.
@@ -57,6 +59,9 @@ type Daemon struct {
 	awsKeys     *keys.Keys // asked for keys by generations with the mode web-identity only
 	revoked     *revocation.List
 	limiter     *limit.Limiter
+	counts      *limit.Memory  // of apps and their devices
+	nonces      *dpop.Nonces   // of proofs of devices
+	proofs      *replay.Window // that have been used
 	deviceTries *limit.Limiter
 	vendor      vend.Vendor
 	federation  broker.Federation
@@ -116,6 +121,9 @@ func (d *Daemon) openState(ctx context.Context) error {
 	d.openKeys()
 	d.limiter = limit.New(limit.Config{PerAddress: c.Limits.PerAddress, PerSubject: c.Limits.PerSubject, Now: o.Now})
 	d.deviceTries = newDeviceTries(o)
+	if err := d.openProofs(ctx); err != nil {
+		return err
+	}
 	d.revoked = revocation.New(d.store, o.Log)
 	return d.revoked.Poll(ctx)
 }

@@ -24,6 +24,8 @@ var devRoles = map[string]time.Duration{
 	"arn:aws:iam::111122223333:role/Admin":     time.Hour,
 	"arn:aws:iam::111122223333:role/Developer": time.Hour,
 	"arn:aws:iam::444455556666:role/Developer": 8 * time.Hour,
+
+	"arn:aws:iam::444455556666:role/NotesGuest": time.Hour,
 }
 
 // devPeople are alice (both groups), bob (developers) and carol (none, so no

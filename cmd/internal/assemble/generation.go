@@ -18,6 +18,7 @@ import (
 
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/account"
+	"github.com/rolecall/rolecall/broker/apps"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/operate"
 	"github.com/rolecall/rolecall/broker/policy"
@@ -47,6 +48,7 @@ type generation struct {
 	desk    *operate.Desk
 	edge    *endpoint.Edge
 	use     use
+	apps    *apps.Service
 }
 
 // upstream is one identity provider with what it does in the background.
