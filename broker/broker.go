@@ -52,8 +52,8 @@ type LogoutVerifier interface {
 
 // ProviderInfo is what the sign-in page shows of a provider.
 type ProviderInfo struct {
-	Name  string // part of its addresses: /TYPE/NAME/login
-	Type  string // saml, oidc
+	Name  string // part of its addresses: /saml/NAME/login
+	Type  string // saml, oidc, oauth2
 	Label string // for people
 	Host  string // where the browser will go, "" where that is not known yet
 	// Domains are the e-mail domains of the people there.

@@ -17,7 +17,7 @@ import (
 type BeginRequest struct {
 	Origin
 	Provider string
-	Type     string // the endpoint that was called: saml, oidc
+	Type     string // the endpoint that was called: saml, oidc, oauth2
 	ReturnTo string // a path of ours, already judged
 	Browser  string // the state cookie's value, "" for a new browser
 	Fresh    bool   // the person must prove themselves again

@@ -78,9 +78,9 @@ func peoplePresets() []preset {
 			sets:  []setting{{"groups.claim", "/realm_access/roles"}, {"username.claim", "preferred_username"}},
 			needs: "`issuer`: https://HOST/realms/REALM",
 		},
-		{name: "github", kind: "oauth2", trust: ofAnybody},
-		{name: "facebook", kind: "oauth2", trust: ofAnybody},
-		{name: "amazon", kind: "oauth2", trust: ofAnybody},
+		{name: "github", kind: "oauth2", trust: ofAnybody, sets: []setting{{"username.claim", "login"}}, checks: "the token is of this client; `organizations`"},
+		{name: "facebook", kind: "oauth2", trust: ofAnybody, sets: []setting{{"username.claim", "id"}}, checks: "the token is of this app"},
+		{name: "amazon", kind: "oauth2", trust: ofAnybody, sets: []setting{{"username.claim", "id"}}, checks: "the token is of this client"},
 	}
 }
 

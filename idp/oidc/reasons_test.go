@@ -33,7 +33,7 @@ func TestEveryReasonIsSpelledWithHyphensAndDocumented(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d files: %v", len(files), err)
 	}
-	for _, pattern := range []string{"../claims/*.go", "../idp.go"} {
+	for _, pattern := range []string{"../claims/*.go", "../idp.go", "../oauth2/*.go"} {
 		more, err := filepath.Glob(pattern)
 		if err != nil || len(more) == 0 {
 			t.Fatalf("%s: %d files: %v", pattern, len(more), err)

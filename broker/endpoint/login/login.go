@@ -124,7 +124,11 @@ func begin(p broker.ProviderInfo, back string, fresh bool) string {
 	if fresh {
 		query.Set("fresh", "1")
 	}
-	address := "/" + url.PathEscape(p.Type) + "/" + url.PathEscape(p.Name) + "/login"
+	kind := p.Type
+	if kind == "oauth2" {
+		kind = "oauth" // /oauth2/ is what we serve ourselves
+	}
+	address := "/" + url.PathEscape(kind) + "/" + url.PathEscape(p.Name) + "/login"
 	if len(query) > 0 {
 		address += "?" + query.Encode()
 	}

@@ -93,6 +93,7 @@ func TestTheSignInPageFillsTheButtonThatIsWanted(t *testing.T) {
 		"a deep link to nobody":               {[]broker.ProviderInfo{corp, google}, "/login?provider=%3Cscript%3E", nil, "/saml/corp/login /oidc/google/login", "There is no provider of that name here"},
 		"a deep link to nobody, one provider": {[]broker.ProviderInfo{corp}, "/login?provider=x", nil, "*/saml/corp/login", "There is no provider of that name here"},
 		"none":                                {nil, "/login", nil, "", "No provider can sign you in"},
+		"an OAuth provider, under its path":   {[]broker.ProviderInfo{{Name: "github", Type: "oauth2", Label: "GitHub", Host: "github.com"}}, "/login", nil, "*/oauth/github/login", "github.com"},
 		"a fresh sign-in":                     {[]broker.ProviderInfo{corp}, "/login?fresh=1", nil, "*/saml/corp/login?fresh=1", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

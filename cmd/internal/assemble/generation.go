@@ -25,6 +25,7 @@ import (
 	"github.com/rolecall/rolecall/config"
 	"github.com/rolecall/rolecall/idp/directory"
 	"github.com/rolecall/rolecall/idp/fetch"
+	"github.com/rolecall/rolecall/idp/oauth2"
 	"github.com/rolecall/rolecall/idp/oidc"
 	"github.com/rolecall/rolecall/idp/saml"
 )
@@ -190,7 +191,7 @@ func (g *generation) newUpstream(p config.Provider) (*upstream, error) {
 	case "oidc":
 		err = g.addOIDC(made, p, client)
 	case "oauth2":
-		err = config.Faults{{Pos: p.Pos, Message: "providers of type oauth2 cannot sign anybody in yet"}}
+		err = g.addOAuth2(made, p, client)
 	case "directory":
 		if _, err = directory.New(directory.Config{Provider: p, URL: serverURL(g.options.Config), Now: g.options.Now}); err == nil {
 			err = config.Faults{{Pos: p.Pos, Message: "providers of type directory cannot sign anybody in yet"}}
@@ -244,6 +245,16 @@ func (g *generation) addOIDC(made *upstream, p config.Provider, client *fetch.Cl
 		made.Logout, made.BackChannel = o, o
 	}
 	made.warnings = o.Warnings()
+	return nil
+}
+
+// addOAuth2 gives no verifier: an access token that a program brings is no evidence.
+func (g *generation) addOAuth2(made *upstream, p config.Provider, client *fetch.Client) error {
+	o, err := oauth2.New(oauth2.Config{Provider: p, URL: serverURL(g.options.Config), Fetch: client, Now: g.options.Now, Log: g.options.Log})
+	if err != nil {
+		return err
+	}
+	made.Redirector, made.Host = o, hostOf(o.AuthURL())
 	return nil
 }
 
