@@ -46,7 +46,7 @@ func (b *Broker) fill(ctx context.Context, origin Origin, caller Caller, what st
 func (b *Broker) orderEvent(origin Origin, caller Caller, what string, granted policy.Granted, spec vend.Spec) audit.Event {
 	event := b.event(origin, what, caller.Identity)
 	event.Session, event.Via, event.Client, event.Device = caller.Session, string(caller.Via), caller.App, caller.Device
-	event.Role, event.Grant = spec.Role.String(), granted.Grant
+	event.Role, event.Grant, event.Mode = spec.Role.String(), granted.Grant, spec.Mode
 	event.SessionName, event.SourceIdentity = spec.SessionName, spec.SourceIdentity
 	event.Duration = int(spec.Duration.Seconds())
 	if len(spec.Tags) > 0 {

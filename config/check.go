@@ -28,6 +28,7 @@ func (c *checker) check() {
 	c.store()
 	c.issuer()
 	c.aws()
+	c.metrics()
 	c.egress()
 	c.session()
 	c.providers()
@@ -86,7 +87,7 @@ func (c *checker) server() {
 	s := c.Server
 	u := c.origin("server.url", s.URL)
 	if c.set("server.listen") {
-		c.listen(s.Listen)
+		c.listen("server.listen", s.Listen)
 	}
 	for _, cidr := range s.TrustedProxies {
 		if prefix, err := netip.ParsePrefix(cidr.Value); err != nil {
@@ -177,16 +178,16 @@ func loopback(host string) bool {
 	return host == "localhost" || (err == nil && address.IsLoopback())
 }
 
-func (c *checker) listen(listen string) {
+func (c *checker) listen(path, listen string) {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
-		c.fault("server.listen", "%s is not HOST:PORT such as :8443 or 127.0.0.1:8400", quoted(listen))
+		c.fault(path, "%s is not HOST:PORT such as :8443 or 127.0.0.1:8400", quoted(listen))
 		return
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		c.fault("server.listen", "the port %s is not a number from 0 to 65535", quoted(port))
+		c.fault(path, "the port %s is not a number from 0 to 65535", quoted(port))
 	}
 	if strings.ContainsAny(host, "/ ") {
-		c.fault("server.listen", "%s is not a host or address", quoted(host))
+		c.fault(path, "%s is not a host or address", quoted(host))
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -83,6 +84,22 @@ func (c *checker) standIn(path string, t Text) {
 	}
 	if u.Scheme == "http" && !loopback(u.Hostname()) {
 		c.warn(t.Pos, "%s is plain http: credentials cross the network unencrypted", path)
+	}
+}
+
+func (c *checker) metrics() {
+	listen := c.Metrics.Listen
+	if !c.set("metrics.listen") || listen.Pos.Line == 0 || listen.Value == Off {
+		return
+	}
+	c.listen("metrics.listen", listen.Value)
+	host, _, err := net.SplitHostPort(listen.Value)
+	switch {
+	case err != nil:
+	case listen.Value == c.Server.Listen && !strings.HasSuffix(listen.Value, ":0"):
+		c.fault("metrics.listen", "it is server.listen; metrics have a listener of their own")
+	case !loopback(host):
+		c.warn(listen.Pos, "metrics.listen: %s is open to the network: whoever reaches it reads how much goes on here, and nothing else", quoted(listen.Value))
 	}
 }
 

@@ -41,6 +41,7 @@ type Config struct {
 	OAuth     OAuth      `yaml:"oauth" doc:"The authorization server for the command line."`
 	Limits    Limits     `yaml:"limits" doc:"Rates above which the answer is 429 with Retry-After. Sign-ins, token requests and orders of credentials are counted each by itself."`
 	Audit     Audit      `yaml:"audit" doc:"The hash-chained record of who got what."`
+	Metrics   Metrics    `yaml:"metrics" doc:"Figures for Prometheus, on a listener of their own."`
 	Egress    Egress     `yaml:"egress" doc:"Outbound HTTP to identity providers."`
 	Providers []Provider `yaml:"providers" doc:"Identity providers, in the order of the sign-in page."`
 	Accounts  []Account  `yaml:"accounts" doc:"The AWS accounts that grants may name."`
@@ -116,6 +117,11 @@ type Limits struct {
 // Audit is the hash-chained record.
 type Audit struct {
 	File string `yaml:"file" path:"true" doc:"The chain file. Default: audit.jsonl beside the store."`
+}
+
+// Metrics are figures for Prometheus.
+type Metrics struct {
+	Listen Text `yaml:"listen" default:"127.0.0.1:9464" doc:"HOST:PORT where GET /metrics is answered in plain HTTP, or off. Two daemons on one machine need two; where the default is taken, the daemon says so and goes on without."`
 }
 
 // Egress bounds outbound HTTP to identity providers.

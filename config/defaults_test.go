@@ -19,13 +19,13 @@ grants:
 	g, p := c.Grants, c.Providers[0]
 	got := []any{
 		c.Server.Listen, c.Store.Value, c.Issuer.URL, c.Issuer.Keys.Value, c.AWS.Region, c.AWS.Mode.Value, c.AWS.Timeout, c.AWS.OutliveSession,
-		c.Session, c.OAuth.DeviceFlow, c.Limits.PerAddress, c.Limits.PerSubject, c.Audit.File,
+		c.Session, c.OAuth.DeviceFlow, c.Limits.PerAddress, c.Limits.PerSubject, c.Audit.File, c.Metrics.Listen.Value,
 		p.Label, p.ClockSkew, p.IDPInitiated,
 		g[0].Duration, g[0].MaxDuration, g[0].Console, g[0].DeviceFlow, g[0].Mode.Value, g[1].Duration, g[1].MaxDuration, g[1].Console,
 	}
 	want := []any{
 		":8443", "sqlite:rolecall.db", c.Server.URL, "local", "us-east-1", "assume-role", 10 * time.Second, true,
-		Session{Max: 12 * time.Hour, Idle: time.Hour, RefreshMax: 12 * time.Hour}, false, Rate{300, time.Minute}, Rate{60, time.Minute}, "",
+		Session{Max: 12 * time.Hour, Idle: time.Hour, RefreshMax: 12 * time.Hour}, false, Rate{300, time.Minute}, Rate{60, time.Minute}, "", "127.0.0.1:9464",
 		"corp", time.Minute, false,
 		time.Hour, time.Hour, &yes, &yes, "assume-role", 2 * time.Hour, 2 * time.Hour, &no,
 	}

@@ -9,6 +9,9 @@ import (
 	"github.com/rolecall/rolecall/config/secret"
 )
 
+// Off is the word that switches a listener off.
+const Off = "off"
+
 // field is one key of a section, as its struct tags describe it.
 type field struct {
 	index    int

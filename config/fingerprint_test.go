@@ -88,7 +88,7 @@ func TestAFingerprintIsOfWhatIsSaidAndNotOfWhereItStands(t *testing.T) {
 func TestEveryFieldOfASectionCounts(t *testing.T) {
 	t.Parallel()
 	for _, section := range []any{
-		config.Server{}, config.Issuer{}, config.AWS{}, config.Session{}, config.OAuth{}, config.Limits{}, config.Audit{}, config.Egress{},
+		config.Server{}, config.Issuer{}, config.AWS{}, config.Session{}, config.OAuth{}, config.Limits{}, config.Audit{}, config.Metrics{}, config.Egress{},
 		config.Provider{}, config.Account{}, config.Grant{}, config.Admins{},
 	} {
 		zero := config.Fingerprint(section)

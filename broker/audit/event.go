@@ -49,6 +49,7 @@ type Event struct {
 
 	Role           string            `json:"role,omitempty"`
 	Grant          string            `json:"grant,omitempty"`
+	Mode           string            `json:"mode,omitempty"` // how STS is asked
 	SessionName    string            `json:"session_name,omitempty"`
 	SourceIdentity string            `json:"source_identity,omitempty"`
 	Tags           map[string]string `json:"tags,omitempty"`

@@ -16,11 +16,14 @@ import (
 // until the process has been started again.
 var ErrFailed = errors.New("the audit record cannot be written")
 
-// Config is what a Log is made of. All fields are required.
+// Config is what a Log is made of. All fields but Observe are required.
 type Config struct {
 	File string
 	Now  func() time.Time
 	Log  *slog.Logger
+	// Observe hears of every record, with how long its caller waited for the disk (zero
+	// where it does not wait) and what went wrong. It must not wait.
+	Observe func(event Event, took time.Duration, err error)
 }
 
 // Log is the record of one process: it owns the file and one goroutine that
@@ -90,6 +93,16 @@ func Open(config Config) (*Log, error) {
 // it, is on the disk. Records that come while a sync is under way share the next
 // one. Where ctx ends first the record may be written all the same.
 func (l *Log) Append(ctx context.Context, event Event) error {
+	if l.cfg.Observe == nil {
+		return l.append(ctx, event)
+	}
+	begun := l.cfg.Now()
+	err := l.append(ctx, event)
+	l.cfg.Observe(event, l.cfg.Now().Sub(begun), err)
+	return err
+}
+
+func (l *Log) append(ctx context.Context, event Event) error {
 	body, err := event.encode()
 	if err != nil {
 		return err
@@ -112,10 +125,12 @@ func (l *Log) Append(ctx context.Context, event Event) error {
 // error says that no records are taken any more.
 func (l *Log) Later(event Event) error {
 	body, err := event.encode()
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = l.add(body)
 	}
-	_, err = l.add(body)
+	if l.cfg.Observe != nil {
+		l.cfg.Observe(event, 0, err)
+	}
 	return err
 }
 

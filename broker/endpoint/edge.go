@@ -31,8 +31,11 @@ type Config struct {
 	Problems ProblemPage
 	// Ready says whether everything is up; nil is always.
 	Ready func(context.Context) error
-	Log   *slog.Logger
-	Now   func() time.Time
+	// Observe hears of every answer: the pattern of its route, empty where there is
+	// none, its status, and how long it took. nil is nobody.
+	Observe func(route string, status int, took time.Duration)
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // Edge is the outermost handler.
@@ -90,8 +93,12 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				defer panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 			}
 		}
+		took := e.config.Now().Sub(begun)
 		e.config.Log.Info("request", "request_id", origin.RequestID, "method", r.Method, "path", r.URL.Path,
-			"status", record.status, "address", origin.Address, "took", e.config.Now().Sub(begun))
+			"status", record.status, "address", origin.Address, "took", took)
+		if e.config.Observe != nil {
+			e.config.Observe(r.Pattern, record.status, took)
+		}
 	}()
 	if !e.hosts[hostKey(r.Host, e.https)] && r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
 		e.misdirected(w)

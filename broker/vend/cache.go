@@ -204,6 +204,13 @@ func (c *Cache) drop(element *list.Element) {
 	}
 }
 
+// Len is how many sets are kept.
+func (c *Cache) Len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.kept)
+}
+
 // Forget drops all that is kept for an identity session. What is being ordered
 // for it at this moment is not kept.
 func (c *Cache) Forget(session string) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/rolecall/rolecall/cmd/internal/assemble"
 	"github.com/rolecall/rolecall/config"
@@ -50,19 +52,36 @@ func (d *daemon) runServer(ctx context.Context, loaded *config.Config, log *slog
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", loaded.Server.Listen)
-	if err != nil {
-		_ = broker.Close()
-		return fmt.Errorf("listen on %s: %w", loaded.Server.Listen, err)
-	}
-	end := d.reloadOnHangup(ctx, broker, loaded.File, log)
-	defer end()
-	log.Info("serving", "url", loaded.Server.URL.Value, "listen", listener.Addr().String(), "config", loaded.File, "digest", loaded.Digest)
-	err = broker.Serve(ctx, listener)
+	err = d.listenAndServe(ctx, loaded, broker, log)
 	if closed := broker.Close(); err == nil {
 		err = closed
 	}
 	return err
+}
+
+// listenAndServe runs both listeners until ctx ends.
+func (d *daemon) listenAndServe(ctx context.Context, loaded *config.Config, broker *assemble.Daemon, log *slog.Logger) error {
+	listener, err := net.Listen("tcp", loaded.Server.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", loaded.Server.Listen, err)
+	}
+	metrics, goOn, err := assemble.ListenMetrics(loaded)
+	if err != nil && !goOn {
+		return errors.Join(err, listener.Close())
+	}
+	if err != nil {
+		log.Warn("no metrics: set metrics.listen to a free address, or to off", "error", err)
+	}
+	end := d.reloadOnHangup(ctx, broker, loaded.File, log)
+	defer end()
+	log.Info("serving", "url", loaded.Server.URL.Value, "listen", listener.Addr().String(), "config", loaded.File, "digest", loaded.Digest)
+	group, ctx := errgroup.WithContext(ctx)
+	if metrics != nil {
+		log.Info("metrics", "listen", metrics.Addr().String())
+		group.Go(func() error { return broker.ServeMetrics(ctx, metrics) })
+	}
+	group.Go(func() error { return broker.Serve(ctx, listener) })
+	return group.Wait()
 }
 
 // reloadOnHangup reads the configuration again at each SIGHUP, until end. What is

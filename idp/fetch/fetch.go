@@ -45,6 +45,16 @@ type Config struct {
 	Timeout time.Duration
 	// MaxBytes bounds a body after decompression. Default DefaultMaxBytes.
 	MaxBytes int64
+	// Observe hears of every request: what For said that it is for, and its status, 0
+	// where there was no answer. nil is nobody.
+	Observe func(what string, status int)
+}
+
+type whatKey struct{}
+
+// For says what the requests under a context are for, in one word for Config.Observe.
+func For(ctx context.Context, what string) context.Context {
+	return context.WithValue(ctx, whatKey{}, what)
 }
 
 // Client fetches documents of identity providers.
@@ -72,7 +82,7 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	guard := &guard{private: c.AllowPrivate, max: c.MaxBytes}
+	guard := &guard{private: c.AllowPrivate, max: c.MaxBytes, observe: c.Observe}
 	dialer := &net.Dialer{Timeout: c.Timeout, KeepAlive: 15 * time.Second}
 	transport := &http.Transport{
 		DialContext:            guard.dial(dialer),
@@ -142,10 +152,24 @@ type guard struct {
 	private bool
 	max     int64
 	next    http.RoundTripper
+	observe func(what string, status int)
 }
 
 // RoundTrip implements http.RoundTripper.
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := g.roundTrip(req)
+	if g.observe != nil {
+		what, _ := req.Context().Value(whatKey{}).(string)
+		status := 0
+		if err == nil {
+			status = resp.StatusCode
+		}
+		g.observe(what, status)
+	}
+	return resp, err
+}
+
+func (g *guard) roundTrip(req *http.Request) (*http.Response, error) {
 	if err := g.judge(req.URL); err != nil {
 		if req.Body != nil {
 			req.Body.Close()

@@ -112,7 +112,7 @@ func (d *discoverer) load(ctx context.Context) (*metadata, error) {
 }
 
 func (d *discoverer) ask(ctx context.Context) (*metadata, error) {
-	body, _, err := d.fetch.Get(ctx, strings.TrimSuffix(d.at, "/")+"/.well-known/openid-configuration")
+	body, _, err := d.fetch.Get(fetch.For(ctx, "discovery"), strings.TrimSuffix(d.at, "/")+"/.well-known/openid-configuration")
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w: %w", idp.ErrUnavailable, err)
 	}
@@ -185,7 +185,7 @@ func (d *discoverer) jwks(ctx context.Context) ([]byte, http.Header, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return d.fetch.Get(ctx, m.jwks)
+	return d.fetch.Get(fetch.For(ctx, "keys"), m.jwks)
 }
 
 // judgeURL accepts an absolute https URL, and http on loopback where allowed.

@@ -145,7 +145,7 @@ type graphPage struct {
 }
 
 func (g *graph) page(ctx context.Context, method, address string, token secret.String, body []byte) (graphPage, error) {
-	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(fetch.For(ctx, "groups"), method, address, bytes.NewReader(body))
 	if err != nil {
 		return graphPage{}, idp.Reject("groups-overage", "Graph sends on to what is no address")
 	}
@@ -182,7 +182,7 @@ func (g *graph) access(ctx context.Context, tenant string) (secret.String, error
 	form := url.Values{
 		"grant_type": {"client_credentials"}, "client_id": {g.clientID}, "client_secret": {g.clientSecret.Reveal()}, "scope": {g.host + "/.default"},
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(fetch.For(ctx, "groups"), http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
 		return secret.String{}, fmt.Errorf("token for Graph: %w", idp.ErrUnavailable)
 	}

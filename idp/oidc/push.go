@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/rolecall/rolecall/idp"
+	"github.com/rolecall/rolecall/idp/fetch"
 )
 
 // errNotPushed says that a provider did not take a pushed request; the browser may
@@ -51,7 +52,7 @@ func (p *Provider) push(ctx context.Context, m *metadata, request url.Values) (s
 	for name, values := range request {
 		form[name] = values
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, m.push, nil)
+	r, err := http.NewRequestWithContext(fetch.For(ctx, "request"), http.MethodPost, m.push, nil)
 	if err != nil {
 		return "", fmt.Errorf("pushed request: %w", idp.ErrUnavailable)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/rolecall/rolecall/config/secret"
 	"github.com/rolecall/rolecall/idp"
+	"github.com/rolecall/rolecall/idp/fetch"
 )
 
 // Finish judges what the browser brought back, redeems the code and judges the
@@ -143,7 +144,7 @@ func (p *Provider) redeem(ctx context.Context, m *metadata, code, verifier strin
 		ClientID: made.id, ClientSecret: made.secret, RedirectURL: p.redirectURI,
 		Endpoint: oauth2.Endpoint{TokenURL: m.token, AuthStyle: made.style},
 	}
-	token, err := client.Exchange(goidc.ClientContext(ctx, p.fetch.HTTPClient()), code, options...)
+	token, err := client.Exchange(goidc.ClientContext(fetch.For(ctx, "token"), p.fetch.HTTPClient()), code, options...)
 	var answer *oauth2.RetrieveError
 	switch {
 	case errors.As(err, &answer):

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/rolecall/rolecall/idp"
+	"github.com/rolecall/rolecall/idp/fetch"
 )
 
 // userinfo gives further claims of the person whom the ID token names, where the
@@ -39,7 +40,7 @@ func (p *Provider) userinfo(ctx context.Context, m *metadata, accessToken string
 func (p *Provider) needsUserinfo(t *idToken) bool { return p.mapping.missing(t.claims) }
 
 func (p *Provider) askUserinfo(ctx context.Context, endpoint, accessToken string) (object, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint, nil)
+	req, err := http.NewRequestWithContext(fetch.For(ctx, "userinfo"), http.MethodGet, endpoint, nil)
 	if err != nil {
 		return nil, fmt.Errorf("userinfo: %w", idp.ErrUnavailable)
 	}

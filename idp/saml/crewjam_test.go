@@ -162,7 +162,7 @@ func TestAPanicOfOursIsARefusal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v := Judge(document, Case{}); v.Reason != "internal" || v.Identity != nil || v.Err() == nil { // no metadata at all
+	if v := Judge(document, Case{}); v.Reason != "judge-panic" || v.Identity != nil || v.Err() == nil { // no metadata at all
 		t.Errorf("got %+v", v)
 	}
 }

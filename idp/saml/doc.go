@@ -51,4 +51,5 @@
 //	too-many-values value-too-long groups-overage
 //	characters
 //	second-opinion crewjam-panic             crewjam/saml disagrees
+//	judge-panic                              a panic of ours
 package saml

@@ -163,7 +163,7 @@ type judgement struct {
 func (j *judgement) guarded(document []byte) (login *idp.Login, fault *idp.Rejection) {
 	defer func() {
 		if value := recover(); value != nil {
-			login, fault = nil, &idp.Rejection{Reason: "internal", Detail: "the document cannot be judged", Cause: &panicError{value}}
+			login, fault = nil, &idp.Rejection{Reason: "judge-panic", Detail: "the document cannot be judged", Cause: &panicError{value}}
 		}
 	}()
 	return j.run(document)

@@ -11,6 +11,7 @@ import (
 
 // list reads rows; scan adds one.
 func (s *Store) list(ctx context.Context, which int, args []any, scan func(*sql.Rows) error) (err error) {
+	defer func() { s.stats.read(err) }()
 	rows, err := s.reads[which].QueryContext(ctx, args...)
 	if err != nil {
 		return err

@@ -2,7 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"errors"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -25,21 +25,15 @@ func (s *Store) AddKey(ctx context.Context, row keys.Row) (bool, error) {
 
 // Keys implements keys.Store.
 func (s *Store) Keys(ctx context.Context, use string) (found []keys.Row, err error) {
-	rows, err := s.reads[readKeys].QueryContext(ctx, use)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	err = s.list(ctx, readKeys, []any{use}, func(rows *sql.Rows) error {
 		var row keys.Row
 		var active int64
-		if err := rows.Scan(&row.Use, &row.Algorithm, &row.Generation, &row.KID, &active, &row.Sealed); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(&row.Use, &row.Algorithm, &row.Generation, &row.KID, &active, &row.Sealed)
 		row.Active = fromMicros(active)
 		found = append(found, row)
-	}
-	return found, rows.Err()
+		return err
+	})
+	return found, err
 }
 
 // DropKey implements keys.Store.

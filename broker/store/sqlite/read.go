@@ -80,8 +80,10 @@ func (s *Store) one(ctx context.Context, which int, args []any, into ...any) (fo
 	}
 	err = s.reads[which].QueryRowContext(context.WithoutCancel(ctx), args...).Scan(into...)
 	if errors.Is(err, sql.ErrNoRows) {
+		s.stats.read(nil)
 		return false, nil
 	}
+	s.stats.read(err)
 	return err == nil, err
 }
 

@@ -2,7 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"errors"
+	"database/sql"
 	"time"
 
 	"github.com/rolecall/rolecall/broker/revocation"
@@ -31,41 +31,26 @@ func (s *Store) AddRevocation(ctx context.Context, r revocation.Revocation) (int
 
 // RevocationsAfter implements revocation.Store.
 func (s *Store) RevocationsAfter(ctx context.Context, number int64) (found []revocation.Revocation, err error) {
-	rows, err := s.reads[readRevocations].QueryContext(ctx, number)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	err = s.list(ctx, readRevocations, []any{number}, func(rows *sql.Rows) error {
 		var r revocation.Revocation
 		var kind string
 		var at, until int64
-		if err := rows.Scan(&r.Number, &kind, &r.Target, &at, &until); err != nil {
-			return nil, err
-		}
-		r.Kind, r.At = revocation.Kind(kind), fromMicros(at)
-		if until != 0 {
-			r.Until = fromMicros(until)
-		}
+		err := rows.Scan(&r.Number, &kind, &r.Target, &at, &until)
+		r.Kind, r.At, r.Until = revocation.Kind(kind), fromMicros(at), fromMicros(until)
 		found = append(found, r)
-	}
-	return found, rows.Err()
+		return err
+	})
+	return found, err
 }
 
 // SubjectsNamed gives who has a user name, by their sessions, their tokens and the
 // names that were claimed, as provider and subject.
 func (s *Store) SubjectsNamed(ctx context.Context, username string) (found [][2]string, err error) {
-	rows, err := s.reads[readSubjectsNamed].QueryContext(ctx, username)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+	err = s.list(ctx, readSubjectsNamed, []any{username}, func(rows *sql.Rows) error {
 		var one [2]string
-		if err := rows.Scan(&one[0], &one[1]); err != nil {
-			return nil, err
-		}
+		err := rows.Scan(&one[0], &one[1])
 		found = append(found, one)
-	}
-	return found, rows.Err()
+		return err
+	})
+	return found, err
 }

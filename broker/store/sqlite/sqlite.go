@@ -51,6 +51,7 @@ type Store struct {
 	reads  [numReads]*sql.Stmt
 	write  *sql.DB
 	writer *writer
+	stats  stats
 
 	closing sync.Once
 	closed  error

@@ -173,7 +173,8 @@ func writeOne[T any](ctx context.Context, s *Store, do func(*tx) (T, error)) (T,
 	return submit(s, &request[T]{ctx: ctx, do: do, one: true, done: make(chan struct{})})
 }
 
-func submit[T any](s *Store, r *request[T]) (T, error) {
+func submit[T any](s *Store, r *request[T]) (result T, err error) {
+	defer func() { s.stats.write(err) }()
 	var none T
 	select {
 	case s.writer.ops <- r:

@@ -41,7 +41,7 @@ func (g *generation) connect(d *Daemon) error {
 	}
 	g.broker = broker.New(broker.Config{
 		Providers: g.providers(), Policy: g.policy, Vendor: d.vendor, Federation: d.federation,
-		Sessions: sessions, Replay: once, Limit: d.limiter, Audit: d.audit, Tally: d.tally,
+		Sessions: sessions, Replay: once, Limit: d.limiter, Audit: d.audit, Tally: countedTally{d.tally, o.metrics},
 		Prove: d.newProofs(published), Revoked: d.revoked,
 		OutliveSession: c.AWS.OutliveSession, Log: o.Log, Now: o.Now,
 	})

@@ -31,6 +31,7 @@ import (
 	"github.com/rolecall/rolecall/broker/revocation"
 	"github.com/rolecall/rolecall/broker/store/sqlite"
 	"github.com/rolecall/rolecall/broker/vend"
+	"github.com/rolecall/rolecall/cmd/internal/metrics"
 	"github.com/rolecall/rolecall/config"
 	"github.com/rolecall/rolecall/idp/dpop"
 )
@@ -42,6 +43,8 @@ type Options struct {
 	Now    func() time.Time
 	// AWS are the broker's own credentials; nil is the SDK's default chain.
 	AWS aws.CredentialsProvider
+
+	metrics *metrics.Metrics // of a daemon; nil in a check
 }
 
 // Daemon is a broker that is ready to serve: what lives as long as the process, and
@@ -75,6 +78,7 @@ type Daemon struct {
 // New builds everything that needs no network: it opens the store and the audit
 // file and reads keys; providers are reached when somebody signs in.
 func New(ctx context.Context, options Options) (*Daemon, error) {
+	options.metrics = metrics.New()
 	d := &Daemon{options: options}
 	if err := d.start(ctx); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -99,6 +103,7 @@ func (d *Daemon) start(ctx context.Context) error {
 		return err
 	}
 	d.current.Store(g)
+	d.options.metrics.Started(d.options.Now(), g.names())
 	return nil
 }
 
@@ -111,7 +116,7 @@ func (d *Daemon) openState(ctx context.Context) error {
 		return fmt.Errorf("store %s: %w", c.Store.Value, err)
 	}
 	file := auditFile(c)
-	if d.audit, err = audit.Open(audit.Config{File: file, Now: o.Now, Log: o.Log}); err != nil {
+	if d.audit, err = audit.Open(audit.Config{File: file, Now: o.Now, Log: o.Log, Observe: o.metrics.Record}); err != nil {
 		return fmt.Errorf("audit file %s: %w", file, err)
 	}
 	d.tally = audit.NewTally(d.audit.Append, o.Now)
@@ -294,7 +299,7 @@ func (d *Daemon) ready(ctx context.Context) error {
 
 // edgeConfig is what the HTTP edge takes from the configuration.
 func (d *Daemon) edgeConfig(c *config.Config, public *url.URL) endpoint.Config {
-	edge := endpoint.Config{URL: public, Log: d.options.Log, Now: d.options.Now, Ready: d.ready}
+	edge := endpoint.Config{URL: public, Log: d.options.Log, Now: d.options.Now, Ready: d.ready, Observe: d.options.metrics.Request}
 	for _, cidr := range c.Server.TrustedProxies {
 		if prefix, err := netip.ParsePrefix(cidr.Value); err == nil { // judged by config
 			edge.TrustedProxies = append(edge.TrustedProxies, prefix)

@@ -180,7 +180,7 @@ func (g *generation) upstream(p config.Provider, before *generation) (*upstream,
 
 // newUpstream is the one switch over kinds of identity providers.
 func (g *generation) newUpstream(p config.Provider) (*upstream, error) {
-	client, err := newFetch(g.options.Config, p)
+	client, err := newFetch(g.options, p)
 	if err != nil {
 		return nil, err
 	}
@@ -259,14 +259,15 @@ func (g *generation) addOAuth2(made *upstream, p config.Provider, client *fetch.
 }
 
 // newFetch is the bounded way out to one provider.
-func newFetch(c *config.Config, p config.Provider) (*fetch.Client, error) {
+func newFetch(options Options, p config.Provider) (*fetch.Client, error) {
+	c := options.Config
 	var files []string
 	for _, f := range []string{c.Egress.CAFile, p.CAFile} {
 		if f != "" {
 			files = append(files, f)
 		}
 	}
-	return fetch.New(fetch.Config{Proxy: c.Egress.Proxy.Value, CAFiles: files, AllowPrivate: p.AllowPrivate})
+	return fetch.New(fetch.Config{Proxy: c.Egress.Proxy.Value, CAFiles: files, AllowPrivate: p.AllowPrivate, Observe: observeFetch(options.metrics, p)})
 }
 
 func hostOf(address string) string {

@@ -20,7 +20,7 @@ func SAMLVerdict(options Options, name string, document []byte, how saml.Inspect
 		return v, nil, err
 	}
 	section.SignRequests = false // nothing is sent
-	client, err := newFetch(options.Config, section)
+	client, err := newFetch(options, section)
 	if err != nil {
 		return v, nil, err
 	}

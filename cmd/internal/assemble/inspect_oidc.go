@@ -16,7 +16,7 @@ func OIDCReport(ctx context.Context, options Options, name string, ask oidc.Insp
 	if err != nil {
 		return oidc.Report{}, err
 	}
-	client, err := newFetch(options.Config, section)
+	client, err := newFetch(options, section)
 	if err != nil {
 		return oidc.Report{}, err
 	}

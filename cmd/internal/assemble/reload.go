@@ -65,6 +65,7 @@ func (d *Daemon) Reload(ctx context.Context, load func() (*config.Config, error)
 	d.certificate.Store(certificate)
 	d.background.start(next)
 	d.current.Store(next)
+	d.options.metrics.Reloaded(d.options.Now(), next.names(), false)
 	d.options.Log.Info("configuration reloaded", "config", loaded.File, "digest", loaded.Digest, "change", change)
 	for _, w := range slices.Concat(loaded.Warnings, next.warnings) {
 		d.options.Log.Warn("configuration", "warning", w.Error())
@@ -92,6 +93,7 @@ func (g *generation) end(ctx context.Context, next *generation) {
 
 // notReloaded says that the running configuration stays in force, and why.
 func (d *Daemon) notReloaded(ctx context.Context, err error) error {
+	d.options.metrics.Reloaded(d.options.Now(), nil, true)
 	d.options.Log.Error("the configuration was not reloaded: the running one stays in force", "error", err)
 	detail, _, _ := strings.Cut(err.Error(), "\n")
 	if faults, ok := errors.AsType[config.Faults](err); ok {
@@ -126,6 +128,7 @@ func keepProcess(running, next *config.Config) (kept *config.Config, waiting []s
 			merged.AWS.Mode, merged.AWS.OutliveSession = mode, outlive
 		}},
 		{"limits", func(c *config.Config) any { return c.Limits }, func() { merged.Limits = running.Limits }},
+		{"metrics", func(c *config.Config) any { return c.Metrics }, func() { merged.Metrics = running.Metrics }},
 		{"audit", func(c *config.Config) any { return c.Audit.File }, func() { merged.Audit = running.Audit }},
 	} {
 		if config.Fingerprint(section.of(running)) != config.Fingerprint(section.of(next)) {

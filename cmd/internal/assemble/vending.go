@@ -58,7 +58,9 @@ func (d *Daemon) openVendor(ctx context.Context) error {
 		modes[name] = made
 	}
 	d.Bound = vend.NewBound(modes, vend.BoundConfig{Timeout: c.Timeout})
-	d.vendor = vend.NewCache(d.Bound, vend.CacheConfig{Now: d.options.Now})
+	cache := vend.NewCache(d.Bound, vend.CacheConfig{Now: d.options.Now})
+	d.vendor = cache
+	d.measure(cache)
 	federation, err := console.New(console.Config{Endpoint: signinEndpoint(d.options.Config), Issuer: serverURL(d.options.Config), Now: d.options.Now})
 	if err != nil {
 		return fmt.Errorf("aws.signin_endpoint: %w", err)
