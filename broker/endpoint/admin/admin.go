@@ -1,21 +1,28 @@
 // Package admin is administration in the browser, for whom the section admins of
 // the configuration names:
 //
-//	GET  /admin/           four figures, what wants attention, the last refusals
-//	GET  /admin/sessions   everybody's live sessions, ?q=&provider=&kind=
-//	GET  /admin/revoke     the question whether to end a session, ?session=ID
-//	POST /admin/revoke     it ends, or all of that person, with a reason for the record
-//	GET  /admin/audit      search in the record, ?q=&event=&outcome=&since=; a record itself
+//	GET  /admin/                four figures, what wants attention, the last refusals
+//	GET  /admin/sessions        everybody's live sessions, ?q=&provider=&kind=&skip=
+//	GET  /admin/revoke          the question whether to end a session, ?session=ID
+//	POST /admin/revoke          it ends, or all of that person, with a reason for the record
+//	GET  /admin/people          who has signed in, ?q=&skip=
+//	GET  /admin/audit           search in the record; the fields are those of the form, and ?before=, ?after=
+//	GET  /admin/audit/record    one record with its place in the chain, ?at=
+//	GET  /admin/audit/records   what a search finds, as JSON lines
+//	GET  /admin/explain         why somebody has what: ?person=, or an identity; &role=&address=&at=&via=
+//	GET  /admin/access          groups -> grants -> roles, ?q=&in=&focus=&page=
+//	GET  /admin/health          providers, certificates, keys
+//	GET  /admin/configuration   the file as it runs, without secrets
 //
-// Nothing here changes the configuration. Each call of the service asks whether
-// the caller is admitted; the bar's link opens nothing by itself.
+// Nothing here changes the configuration. Each call of the services asks whether
+// the caller is admitted; the bar's link opens nothing by itself. What reads about
+// other people (explain, the record) is a record itself.
 package admin
 
 import (
 	"context"
 	"embed"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/rolecall/rolecall/broker"
@@ -23,6 +30,7 @@ import (
 	"github.com/rolecall/rolecall/broker/endpoint/page"
 	"github.com/rolecall/rolecall/broker/endpoint/visitor"
 	"github.com/rolecall/rolecall/broker/operate"
+	"github.com/rolecall/rolecall/broker/operate/insight"
 )
 
 //go:embed templates
@@ -34,14 +42,31 @@ type Service interface {
 	Live(ctx context.Context, caller broker.Caller) ([]operate.Live, bool, error)
 	End(ctx context.Context, origin broker.Origin, caller broker.Caller, id string, everything bool, reason string) error
 	Search(ctx context.Context, origin broker.Origin, caller broker.Caller, f operate.Filter) (operate.Records, error)
+	Entry(ctx context.Context, origin broker.Origin, caller broker.Caller, at int64) (operate.Position, error)
+}
+
+// Exporter is operate.Desk too.
+type Exporter interface {
+	Export(ctx context.Context, origin broker.Origin, caller broker.Caller, f operate.Filter, each func(line []byte) error) (more bool, err error)
+}
+
+// Insight is insight.Insight.
+type Insight interface {
+	Explain(ctx context.Context, origin broker.Origin, caller broker.Caller, q insight.Question) (insight.Explanation, error)
+	People(ctx context.Context, caller broker.Caller, text string) ([]insight.Person, bool, error)
+	Access(ctx context.Context, caller broker.Caller) (insight.Access, error)
+	Health(ctx context.Context, caller broker.Caller, ask bool) (insight.Health, error)
+	Configuration(ctx context.Context, caller broker.Caller) (insight.Configuration, error)
 }
 
 // Config is what an Endpoint is made of. All fields are required.
 type Config struct {
-	Service Service
-	Door    visitor.Door
-	Pages   *page.Pages
-	Now     func() time.Time
+	Service  Service
+	Exporter Exporter
+	Insight  Insight
+	Door     visitor.Door
+	Pages    *page.Pages
+	Now      func() time.Time
 }
 
 // Endpoint serves the pages.
@@ -62,7 +87,14 @@ func (e *Endpoint) Mount(mux *endpoint.Mux) {
 	mux.Page("GET /admin/sessions", e.cfg.Door.In(e.sessions))
 	mux.Page("GET /admin/revoke", e.cfg.Door.In(e.askRevoke))
 	mux.Page("POST /admin/revoke", e.cfg.Door.In(e.revoke))
+	mux.Page("GET /admin/people", e.cfg.Door.In(e.people))
 	mux.Page("GET /admin/audit", e.cfg.Door.In(e.audit))
+	mux.Page("GET /admin/audit/record", e.cfg.Door.In(e.record))
+	mux.Page("GET /admin/audit/records", e.cfg.Door.In(e.export))
+	mux.Page("GET /admin/explain", e.cfg.Door.In(e.explain))
+	mux.Page("GET /admin/access", e.cfg.Door.In(e.access))
+	mux.Page("GET /admin/health", e.cfg.Door.In(e.health))
+	mux.Page("GET /admin/configuration", e.cfg.Door.In(e.configuration))
 }
 
 func (e *Endpoint) show(w http.ResponseWriter, r *http.Request, caller broker.Caller, name, title string, view any) error {
@@ -75,27 +107,15 @@ func (e *Endpoint) overview(w http.ResponseWriter, r *http.Request, caller broke
 	if err != nil {
 		return err
 	}
-	return e.show(w, r, caller, "overview", "Administration", e.overviewView(found))
-}
-
-func (e *Endpoint) sessions(w http.ResponseWriter, r *http.Request, caller broker.Caller) error {
-	all, more, err := e.cfg.Service.Live(r.Context(), caller)
+	health, err := e.cfg.Insight.Health(r.Context(), caller, false) // asks nobody
 	if err != nil {
 		return err
 	}
-	query := r.URL.Query()
-	text, provider, kind := strings.TrimSpace(query.Get("q")), query.Get("provider"), query.Get("kind")
-	view := sessionsView{Query: bounded(text), All: len(all), More: more, Ended: query.Get("ended") == "1"}
-	view.Providers, view.Kinds = e.choices(all, provider, kind)
-	for _, l := range all {
-		if !fits(l, text, provider, kind) {
-			continue
-		}
-		if view.Found++; view.Found <= maxRows {
-			view.Rows = append(view.Rows, e.liveRow(l))
-		}
+	running, err := e.cfg.Insight.Configuration(r.Context(), caller)
+	if err != nil {
+		return err
 	}
-	return e.show(w, r, caller, "live", "Live sessions", view)
+	return e.show(w, r, caller, "overview", "Administration", e.overviewView(found, health, running))
 }
 
 func (e *Endpoint) askRevoke(w http.ResponseWriter, r *http.Request, caller broker.Caller) error {
@@ -125,26 +145,4 @@ func (e *Endpoint) revoke(w http.ResponseWriter, r *http.Request, caller broker.
 	}
 	http.Redirect(w, r, "/admin/sessions?ended=1", http.StatusSeeOther)
 	return nil
-}
-
-func (e *Endpoint) audit(w http.ResponseWriter, r *http.Request, caller broker.Caller) error {
-	query := r.URL.Query()
-	view := auditView{Query: bounded(strings.TrimSpace(query.Get("q")))}
-	filter := operate.Filter{Text: view.Query}
-	filter.Event, view.Events = pick(eventChoices, query.Get("event"))
-	filter.Outcome, view.Outcomes = pick(outcomeChoices, query.Get("outcome"))
-	since, sinces := pick(sinceChoices, query.Get("since"))
-	view.Since = sinces
-	if d, err := time.ParseDuration(since); err == nil {
-		filter.Since = d
-	}
-	found, err := e.cfg.Service.Search(r.Context(), endpoint.Origin(r), caller, filter)
-	if err != nil {
-		return err
-	}
-	view.Read, view.Whole, view.More = found.Read, found.Whole, found.More
-	for _, record := range found.List {
-		view.Rows = append(view.Rows, e.recordRow(record))
-	}
-	return e.show(w, r, caller, "audit", "Audit", view)
 }

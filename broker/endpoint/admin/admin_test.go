@@ -18,6 +18,7 @@ import (
 	"github.com/rolecall/rolecall/broker/endpoint/page/pagetest"
 	"github.com/rolecall/rolecall/broker/endpoint/visitor"
 	"github.com/rolecall/rolecall/broker/operate"
+	"github.com/rolecall/rolecall/broker/operate/insight"
 	"github.com/rolecall/rolecall/idp"
 )
 
@@ -34,6 +35,10 @@ type fake struct {
 	asked    []operate.Filter
 	ended    []string
 	err      error
+	position operate.Position
+	lines    []string
+	exported error
+	looked
 }
 
 func (f *fake) Session(context.Context, broker.Origin, string) (broker.Caller, error) {
@@ -76,6 +81,26 @@ func (f *fake) Search(_ context.Context, _ broker.Origin, _ broker.Caller, filte
 	return f.records, f.refusal()
 }
 
+func (f *fake) Entry(_ context.Context, _ broker.Origin, _ broker.Caller, at int64) (operate.Position, error) {
+	if at != f.position.At {
+		return operate.Position{}, broker.Fail(broker.InvalidRequest, "no_record", "There is no such record.")
+	}
+	return f.position, f.refusal()
+}
+
+func (f *fake) Export(_ context.Context, _ broker.Origin, _ broker.Caller, filter operate.Filter, each func([]byte) error) (bool, error) {
+	f.asked = append(f.asked, filter)
+	if err := f.refusal(); err != nil {
+		return false, err
+	}
+	for _, line := range f.lines {
+		if err := each([]byte(line)); err != nil {
+			return false, err
+		}
+	}
+	return false, f.exported
+}
+
 func entry(ago time.Duration, change func(*operate.Entry)) operate.Entry {
 	r := operate.Entry{Time: noon.Add(-ago)}
 	r.RequestID, r.Provider, r.Username, r.Address = "R1", "corp", "alice@example.com", "198.51.100.24"
@@ -94,11 +119,19 @@ func demo() *fake {
 			Reasons: []operate.Reason{{Event: "signin", Provider: "partner", Reason: "sha1", Count: 12}},
 		},
 		live: []operate.Live{
-			{ID: "s-1", Kind: "browser", Provider: "corp", Subject: "1", Username: "alice@example.com", Since: noon.Add(-time.Hour), LastSeen: noon, Ends: noon.Add(time.Hour)},
-			{ID: "f-1", Kind: "cli", Provider: "corp", Subject: "1", Username: "alice@example.com", Since: noon.Add(-26 * time.Hour), Ends: noon.Add(time.Hour)},
+			{ID: "s-1", Kind: "browser", Provider: "corp", Subject: "1", Username: "alice@example.com", Address: "198.51.100.24", Agent: "Firefox on Linux", Since: noon.Add(-time.Hour), LastSeen: noon, Ends: noon.Add(time.Hour)},
+			{ID: "f-1", Kind: "cli", Client: "rolecall-cli", Provider: "corp", Subject: "1", Username: "alice@example.com", Since: noon.Add(-26 * time.Hour), Ends: noon.Add(time.Hour)},
 			{ID: "s-2", Kind: "browser", Provider: "google", Subject: "2", Username: "bob@example.com", Since: noon.Add(-time.Hour), LastSeen: noon, Ends: noon.Add(time.Hour)},
 		},
-		records: operate.Records{Read: 5120, Whole: true, More: true, List: []operate.Entry{
+		looked: demoLooked(),
+		lines:  []string{`{"time":"2026-11-23T11:59:00Z","request_id":"R1"}`, `{"time":"2026-11-23T11:58:00Z","request_id":"R0"}`},
+		position: operate.Position{
+			Record: entry(2*time.Minute, func(r *operate.Entry) {
+				r.At, r.Event.Event, r.Outcome, r.Reason, r.Subject, r.Role, r.Grant, r.Hash = 4096, "console", "refused", "role_not_granted", "1", "arn:aws:iam::111122223333:role/Admin", "platform-admin", strings.Repeat("9f", 32)
+			}),
+			Line: `{"time":"2026-11-23T11:58:00Z","detail":"a <b>detail</b>"}`, Number: 184219, Prev: strings.Repeat("51", 32), Intact: true, Followed: 1, NextHash: strings.Repeat("e0", 32), Linked: true,
+		},
+		records: operate.Records{Read: 5120, Whole: true, More: true, Older: 4096, Newer: 9001, List: []operate.Entry{
 			refusedAt,
 			entry(2*time.Minute, func(r *operate.Entry) { r.Event.Event, r.Outcome = "credentials", "granted" }),
 			entry(3*time.Minute, func(r *operate.Entry) { r.Event.Event = "credentials" }),
@@ -116,7 +149,7 @@ func site(t *testing.T, f *fake) http.Handler {
 		t.Fatal(err)
 	}
 	admits := func(context.Context, broker.Caller) bool { return f.admits }
-	e, err := New(Config{Service: f, Door: visitor.Door{Sessions: f, Admin: admits}, Pages: pages, Now: func() time.Time { return noon }})
+	e, err := New(Config{Service: f, Exporter: f, Insight: insightOf{f}, Door: visitor.Door{Sessions: f, Admin: admits}, Pages: pages, Now: func() time.Time { return noon }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +182,11 @@ func revoke(h http.Handler, form url.Values) *httptest.ResponseRecorder {
 func pagesOf() map[string]string {
 	return map[string]string{
 		"overview": "/admin/", "live": "/admin/sessions", "live-ended": "/admin/sessions?ended=1&kind=cli", "live-none": "/admin/sessions?q=nobody",
-		"revoke": "/admin/revoke?session=f-1", "audit": "/admin/audit?q=alice&outcome=refused",
+		"revoke": "/admin/revoke?session=f-1", "audit": "/admin/audit?q=alice&outcome=refused", "audit-more": "/admin/audit?person=alice&from=2026-11-23T09:00",
+		"record": "/admin/audit/record?at=4096", "people": "/admin/people", "people-none": "/admin/people?q=nobody",
+		"explain-form": "/admin/explain", "explain-all": "/admin/explain?person=alice@example.com", "explain-role": "/admin/explain?person=corp%3D1&role=production/Admin&address=198.51.100.24",
+		"explain-described": "/admin/explain?provider=corp&username=new&groups=platform%0D%0Adevelopers&role=bad", "access": "/admin/access", "access-focus": "/admin/access?focus=group:platform",
+		"access-none": "/admin/access?q=nothing", "health": "/admin/health", "configuration": "/admin/configuration",
 	}
 }
 
@@ -215,7 +252,7 @@ func TestTheListOfSessionsIsFiltered(t *testing.T) {
 	t.Parallel()
 	h := site(t, demo())
 	for target, want := range map[string]string{
-		"/admin/sessions": "3 of 3", "/admin/sessions?q=ALICE": "2 of 3", "/admin/sessions?q=s-2": "1 of 3", "/admin/sessions?provider=google": "1 of 3", "/admin/sessions?kind=cli&q=bob": "0 of 3", "/admin/sessions?kind=nonsense": "0 of 3",
+		"/admin/sessions": "3 of 3", "/admin/sessions?q=firefox": "1 of 3", "/admin/sessions?q=198.51": "1 of 3", "/admin/sessions?q=ALICE": "2 of 3", "/admin/sessions?q=s-2": "1 of 3", "/admin/sessions?provider=google": "1 of 3", "/admin/sessions?kind=cli&q=bob": "0 of 3", "/admin/sessions?kind=nonsense": "0 of 3",
 	} {
 		if html := visit(h, target).Body.String(); !strings.Contains(html, want) {
 			t.Errorf("%s: the page lacks %q", target, want)
@@ -228,10 +265,15 @@ func TestASearchAsksForWhatTheFormSays(t *testing.T) {
 	f := demo()
 	h := site(t, f)
 	for target, want := range map[string]operate.Filter{
-		"/admin/audit": {Since: time.Hour},
-		"/admin/audit?q=+alice+&event=signin&outcome=refused&since=24h":        {Text: "alice", Event: "signin", Outcome: "refused", Since: 24 * time.Hour},
-		"/admin/audit?event=anything&outcome=%27+OR+1&since=-5h":               {Since: time.Hour},
-		"/admin/audit?event=admin.&since=2160h&q=" + strings.Repeat("x", 1000): {Event: "admin.", Text: strings.Repeat("x", 200), Since: 2160 * time.Hour},
+		"/admin/audit":                       {Since: time.Hour},
+		"/admin/audit?before=4096&since=all": {Before: 4096},
+		"/admin/audit?after=17&before=-3":    {After: 17, Since: time.Hour},
+		"/admin/audit?request=R1":            {Request: "R1"},
+		"/admin/audit?person=alice&role=production/Admin&address=192.0.2.&since=168h": {Person: "alice", Role: "production/Admin", Address: "192.0.2.", Since: 168 * time.Hour},
+		"/admin/audit?from=2026-11-23T09:00&until=2026-11-23T10:00:30":                {From: noon.Add(-3 * time.Hour), Until: noon.Add(-2*time.Hour + 30*time.Second)},
+		"/admin/audit?q=+alice+&event=signin&outcome=refused&since=24h":               {Text: "alice", Event: "signin", Outcome: "refused", Since: 24 * time.Hour},
+		"/admin/audit?event=anything&outcome=%27+OR+1&since=-5h":                      {Since: time.Hour},
+		"/admin/audit?event=admin.&since=2160h&q=" + strings.Repeat("x", 1000):        {Event: "admin.", Text: strings.Repeat("x", 200), Since: 2160 * time.Hour},
 	} {
 		f.asked = nil
 		if w := visit(h, target); w.Code != http.StatusOK || len(f.asked) != 1 || f.asked[0] != want {
@@ -243,4 +285,8 @@ func TestASearchAsksForWhatTheFormSays(t *testing.T) {
 	}
 }
 
-var _ Service = (*operate.Desk)(nil)
+var (
+	_ Service  = (*operate.Desk)(nil)
+	_ Exporter = (*operate.Desk)(nil)
+	_ Insight  = (*insight.Insight)(nil)
+)

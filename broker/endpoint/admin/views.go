@@ -2,17 +2,16 @@ package admin
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/rolecall/rolecall/broker/endpoint/page"
-	"github.com/rolecall/rolecall/broker/iam"
 	"github.com/rolecall/rolecall/broker/operate"
+	"github.com/rolecall/rolecall/broker/operate/insight"
 )
-
-// maxRows is how many sessions one page shows; a filter finds the others.
-const maxRows = 100
 
 type moment struct {
 	At   time.Time
@@ -33,12 +32,22 @@ func (e *Endpoint) moment(t time.Time) moment {
 
 type overviewView struct {
 	operate.Overview
-	AsOf    moment
-	Refused []recordRow
+	AsOf      moment
+	Refused   []recordRow
+	Attention []attention
 }
 
-func (e *Endpoint) overviewView(o operate.Overview) overviewView {
-	view := overviewView{Overview: o, AsOf: e.moment(e.cfg.Now())}
+// attention is one thing that wants a look. Word is bad or warn.
+type attention struct{ Word, Title, Text, Link, Go string }
+
+func (e *Endpoint) overviewView(o operate.Overview, h insight.Health, c insight.Configuration) overviewView {
+	view := overviewView{Overview: o, AsOf: e.moment(e.cfg.Now()), Attention: attentionOf(h)}
+	if c.NotTaken != nil {
+		view.Attention = append([]attention{{"bad", "A newer configuration was not taken", "at " + e.moment(c.NotTaken.At).Text + " UTC; the one before stays in force", "/admin/configuration", "Configuration"}}, view.Attention...)
+	}
+	if n := len(c.Warnings); n > 0 {
+		view.Attention = append(view.Attention, attention{"warn", counted(n, "warning"), "about the configuration that runs", "/admin/configuration", "Configuration"})
+	}
 	for _, r := range o.Last {
 		view.Refused = append(view.Refused, e.recordRow(r))
 	}
@@ -47,19 +56,6 @@ func (e *Endpoint) overviewView(o operate.Overview) overviewView {
 
 // Total is the figure of refusals; Refused is taken by the list.
 func (v overviewView) Total() int { return v.Overview.Refused }
-
-type sessionsView struct {
-	Query            string
-	Providers, Kinds []page.Option
-	Rows             []liveRow
-	All, Found       int
-	More, Ended      bool
-}
-
-type liveRow struct {
-	ID, Person, Subject, Kind, Provider string
-	Since, Used, Ends                   moment
-}
 
 type revokeView struct {
 	Row  liveRow
@@ -75,10 +71,6 @@ func kindName(kind string) string {
 	return kind
 }
 
-func (e *Endpoint) liveRow(l operate.Live) liveRow {
-	return liveRow{l.ID, l.Username, l.Subject, kindName(l.Kind), e.providerLabel(l.Provider), e.moment(l.Since), e.moment(l.LastSeen), e.moment(l.Ends)}
-}
-
 func (e *Endpoint) providerLabel(name string) string {
 	for _, p := range e.cfg.Door.Sessions.SignInProviders() {
 		if p.Name == name && p.Label != "" {
@@ -86,15 +78,6 @@ func (e *Endpoint) providerLabel(name string) string {
 		}
 	}
 	return name
-}
-
-func fits(l operate.Live, text, provider, kind string) bool {
-	text = strings.ToLower(text)
-	found := text == ""
-	for _, field := range []string{l.Username, l.Subject, l.ID} {
-		found = found || strings.Contains(strings.ToLower(field), text)
-	}
-	return found && (provider == "" || l.Provider == provider) && (kind == "" || l.Kind == kind)
 }
 
 // choices are the providers and kinds that there are now.
@@ -114,59 +97,12 @@ func (e *Endpoint) choices(all []operate.Live, provider, kind string) (providers
 	return providers, ways
 }
 
-type auditView struct {
-	Query                   string
-	Events, Outcomes, Since []page.Option
-	Rows                    []recordRow
-	Read                    int
-	Whole, More             bool
-}
-
-var (
-	eventChoices   = []page.Option{{Text: "Everything"}, {Value: "signin", Text: "Sign-ins"}, {Value: "credentials", Text: "Access keys"}, {Value: "console", Text: "Consoles"}, {Value: "token", Text: "Tokens"}, {Value: "session.", Text: "Ended sessions"}, {Value: "admin.", Text: "Administration"}}
-	outcomeChoices = []page.Option{{Text: "Any"}, {Value: "granted", Text: "Done"}, {Value: "refused", Text: "Refused"}, {Value: "failed", Text: "Failed"}}
-	sinceChoices   = []page.Option{{Value: "1h", Text: "1 hour"}, {Value: "24h", Text: "24 hours"}, {Value: "168h", Text: "7 days"}, {Value: "2160h", Text: "90 days"}}
-)
-
 // pick marks what was asked for; what is no choice is the first one.
 func pick(choices []page.Option, asked string) (string, []page.Option) {
 	options := slices.Clone(choices)
 	i := max(0, slices.IndexFunc(options, func(o page.Option) bool { return o.Value == asked }))
 	options[i].Chosen = true
 	return options[i].Value, options
-}
-
-type recordRow struct {
-	When                            moment
-	Who, What, On, From, RequestID  string
-	Word, Outcome, Detail, Provider string
-}
-
-func (e *Endpoint) recordRow(r operate.Entry) recordRow {
-	row := recordRow{When: e.moment(r.Time), Who: r.Username, What: r.Event.Event, On: r.Role, From: r.Address, RequestID: r.RequestID, Detail: r.Detail, Provider: e.providerLabel(r.Provider)}
-	if row.Who == "" {
-		row.Who = r.Subject
-	}
-	if arn, err := iam.ParseRoleARN(r.Role); err == nil {
-		row.On = arn.Account + "/" + arn.Name
-	}
-	switch r.Outcome {
-	case "granted":
-		row.Word, row.Outcome = "good", "done"
-	case "refused":
-		row.Word, row.Outcome = "bad", "refused"
-	case "failed":
-		row.Word, row.Outcome = "warn", "failed"
-	default:
-		row.Word, row.Outcome = "none", "intended"
-	}
-	if r.Reason != "" {
-		row.Outcome += ": " + r.Reason
-	}
-	if r.Count > 1 {
-		row.Outcome += fmt.Sprintf(", %d times", r.Count)
-	}
-	return row
 }
 
 // bounded keeps what a page repeats short.
@@ -176,3 +112,58 @@ func bounded(s string) string {
 	}
 	return s
 }
+
+// counted is "1 grant", "12 grants".
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// pager leads through a list that is shown in parts.
+type pager struct {
+	From, To, All       int // from 1
+	Previous, Following string
+}
+
+// pages cuts a list of all into parts of size, and gives where the part begins and
+// ends. The query keeps what else it holds; name is where to begin.
+func pages(r *http.Request, name string, all, size int) (begin, end int, p pager) {
+	begin, err := strconv.Atoi(r.URL.Query().Get(name))
+	if err != nil || begin < 0 || begin >= all {
+		begin = 0
+	}
+	end = min(all, begin+size)
+	p = pager{From: begin + 1, To: end, All: all}
+	if begin > 0 {
+		p.Previous = with(r, name, strconv.Itoa(max(0, begin-size)))
+	}
+	if end < all {
+		p.Following = with(r, name, strconv.Itoa(end))
+	}
+	return begin, end, p
+}
+
+// with is the address of this page with one parameter changed, and without others.
+func with(r *http.Request, name, value string, without ...string) string {
+	query := url.Values{}
+	for key, values := range r.URL.Query() {
+		if len(values) > 0 && values[0] != "" && len(values[0]) <= maxParameter {
+			query.Set(key, values[0])
+		}
+	}
+	for _, other := range without {
+		query.Del(other)
+	}
+	if query.Del(name); value != "" && value != "0" {
+		query.Set(name, value)
+	}
+	if len(query) == 0 {
+		return r.URL.Path
+	}
+	return r.URL.Path + "?" + query.Encode()
+}
+
+// maxParameter bounds what a page repeats of its own address.
+const maxParameter = 4096

@@ -93,6 +93,9 @@ func rolesOf(p *policy.Policy, g config.Grant, targets []policy.Target) []Node {
 		return roles
 	}
 	text := g.Role.Value
+	if g.Deny && text == "*" {
+		text = "every role"
+	}
 	var where []string
 	for _, n := range g.Accounts.Names {
 		where = append(where, n.Value)

@@ -15,6 +15,7 @@ type Configuration struct {
 	PolicyDigest string
 	Loaded       time.Time
 	Warnings     []string
+	NotTaken     *NotTaken
 	Lines        []config.Line
 }
 
@@ -25,7 +26,7 @@ func (i *Insight) Configuration(ctx context.Context, caller broker.Caller) (Conf
 	}
 	running := i.cfg.Running()
 	c := Configuration{
-		File: running.Config.File, Digest: running.Config.Digest, PolicyDigest: running.Policy.Digest(), Loaded: running.Loaded, Lines: running.Config.Running(),
+		File: running.Config.File, Digest: running.Config.Digest, PolicyDigest: running.Policy.Digest(), Loaded: running.Loaded, Lines: running.Config.Running(), NotTaken: running.NotTaken,
 	}
 	for _, w := range running.Warnings {
 		c.Warnings = append(c.Warnings, w.Error())

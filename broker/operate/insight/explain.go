@@ -9,14 +9,16 @@ import (
 	"time"
 
 	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/iam"
 	"github.com/rolecall/rolecall/broker/policy"
+	"github.com/rolecall/rolecall/broker/session"
 	"github.com/rolecall/rolecall/idp"
 )
 
 // Question is about whom, and under what circumstances.
 type Question struct {
-	// Person, as PROVIDER=SUBJECT, is somebody who has signed in: their newest
-	// identity counts, and Identity does not.
+	// Person is somebody who has signed in, as PROVIDER=SUBJECT or by a user name that
+	// is only theirs: their newest identity counts, and Identity does not.
 	Person   string
 	Identity idp.Identity
 	// Role asks about one, as an ARN or ACCOUNT/ROLE; "" is all.
@@ -42,9 +44,14 @@ type Explanation struct {
 	Ref    string
 	Rules  []Rule
 	Orders []Order
+	// Withheld are roles that a grant names and something keeps back.
+	Withheld []Withheld
 	// JSON is the document of `rolecalld explain --json`.
 	JSON string
 }
+
+// Withheld is one role that is kept back; Ref is "" where it cannot even be named.
+type Withheld struct{ Ref, Grant, Reason string }
 
 // Rule is one grant of the policy and how it fared. Selects says that it speaks of
 // this identity.
@@ -86,6 +93,13 @@ func (i *Insight) Explain(ctx context.Context, origin broker.Origin, caller brok
 	for _, g := range out.Decision.Granted {
 		out.Orders = append(out.Orders, orderOf(g))
 	}
+	for _, d := range out.Decision.Denied {
+		w := Withheld{Grant: d.Grant, Reason: d.Reason}
+		if d.Role != (iam.RoleARN{}) {
+			w.Ref = refOf(running.Policy, d.Role)
+		}
+		out.Withheld = append(out.Withheld, w)
+	}
 	text, err := json.MarshalIndent(out.Decision, "", "  ")
 	if err != nil {
 		return out, fmt.Errorf("explain as JSON: %w", err)
@@ -103,17 +117,31 @@ func (i *Insight) identity(ctx context.Context, q Question) (idp.Identity, time.
 		}
 		return who, time.Time{}, nil
 	}
-	provider, subject, _ := strings.Cut(q.Person, "=")
-	if provider != "" && subject != "" {
-		found, err := i.cfg.Sessions.Arrivals(ctx, provider, subject, 1)
-		if err != nil {
-			return idp.Identity{}, time.Time{}, err
+	found, err := i.named(ctx, q.Person)
+	switch {
+	case err != nil:
+		return idp.Identity{}, time.Time{}, err
+	case len(found) == 1:
+		return found[0].Identity, found[0].Since, nil
+	case len(found) > 1:
+		who := make([]string, len(found))
+		for n, s := range found {
+			who[n] = s.Identity.Provider + "=" + s.Identity.Subject
 		}
-		if len(found) == 1 {
-			return found[0].Identity, found[0].Since, nil
-		}
+		return idp.Identity{}, time.Time{}, broker.Fail(broker.InvalidRequest, "ambiguous_person", "Several people have this user name. Write one of: "+strings.Join(who[:min(len(who), 5)], ", ")+".")
 	}
 	return idp.Identity{}, time.Time{}, broker.Fail(broker.InvalidRequest, "no_such_person", "Nobody of that name has signed in within the last 90 days. Describe the identity instead.")
+}
+
+// named are the newest sign-ins of PROVIDER=SUBJECT, or of everybody with a user name.
+func (i *Insight) named(ctx context.Context, name string) ([]session.Session, error) {
+	if provider, subject, ok := strings.Cut(name, "="); ok && provider != "" && subject != "" {
+		if found, err := i.cfg.Sessions.Arrivals(ctx, provider, subject, 1); err != nil || len(found) == 1 {
+			return found, err
+		}
+	}
+	all, err := i.cfg.Sessions.Arrivals(ctx, "", "", maxPeople)
+	return slices.DeleteFunc(all, func(s session.Session) bool { return s.Identity.Username != name }), err
 }
 
 var ways = []broker.Via{broker.ViaBrowser, broker.ViaCLI, broker.ViaDevice, broker.ViaExchange, broker.ViaTVM}

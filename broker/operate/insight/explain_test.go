@@ -75,6 +75,9 @@ func TestOneRoleIsAnsweredWithWhatWithholdsIt(t *testing.T) {
 	if got.Role == nil || got.Role.Granted || got.Role.Grant != "platform-admin" || got.Ref != "production/Admin" || !got.At.Equal(nine.Add(time.Hour)) {
 		t.Fatalf("%+v", got.Role)
 	}
+	if len(got.Withheld) != 1 || got.Withheld[0].Ref != "production/Admin" || got.Withheld[0].Grant != "platform-admin" {
+		t.Errorf("withheld %+v", got.Withheld)
+	}
 	var failed []string
 	for _, r := range got.Rules {
 		for _, test := range r.Tests {
@@ -96,6 +99,13 @@ func TestSomebodyWhoHasSignedInIsExplainedAsTheyWereThen(t *testing.T) {
 	check(t, err)
 	if got.Identity.Username != "alice@example.com" || len(got.Identity.Groups) != 2 || !got.Seen.Equal(nine) || len(got.Orders) != 4 {
 		t.Errorf("%+v", got)
+	}
+	if named, err := w.Explain(t.Context(), origin, admin, insight.Question{Person: "alice@example.com"}); err != nil || named.Identity.Subject != "1" {
+		t.Errorf("by the user name: %+v, %v", named.Identity, err)
+	}
+	w.signIn(t, idp.Identity{Provider: "corp", Subject: "1b", Username: "alice@example.com"})
+	if _, err := w.Explain(t.Context(), origin, admin, insight.Question{Person: "alice@example.com"}); broker.Shown(err).Reason != "ambiguous_person" || !strings.Contains(broker.Shown(err).Message, "corp=1b") {
+		t.Errorf("a name that two have: %v", err)
 	}
 	for _, person := range []string{"corp=2", "google=1", "corp", "=", "corp=", "=1"} {
 		if _, err := w.Explain(t.Context(), origin, admin, insight.Question{Person: person}); broker.CodeOf(err) != broker.InvalidRequest {

@@ -6,10 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -205,13 +202,8 @@ func (i *Insight) certificates(ctx context.Context, running Running) ([]Certific
 		add("Our SAML signing, as "+p.Label+" knows it", p.Name, known.Signing)
 		add("Our SAML encryption, as "+p.Label+" knows it", p.Name, known.Encryption)
 	}
-	if file := running.Config.Server.TLS.Cert; file != "" {
-		cert, err := readCertificate(file)
-		if err != nil {
-			all = append(all, Certificate{What: "TLS of this server", Mark: "over", Note: "the certificate file cannot be read: " + err.Error()})
-		} else {
-			add("TLS of this server", "", []*x509.Certificate{cert})
-		}
+	if running.TLS != nil {
+		add("TLS of this server", "", []*x509.Certificate{running.TLS})
 	}
 	states, err := i.cfg.Keys(ctx)
 	if err != nil {
@@ -253,31 +245,4 @@ func mark(left time.Duration) string {
 func fingerprint(c *x509.Certificate) string {
 	sum := sha256.Sum256(c.Raw)
 	return hex.EncodeToString(sum[:])
-}
-
-// maxChain is far more than a chain of certificates takes.
-const maxChain = 1 << 20
-
-// readCertificate is the first certificate of a PEM file, the server's own.
-func readCertificate(path string) (*x509.Certificate, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxChain {
-		return nil, errors.New("it is no file of certificates")
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		var block *pem.Block
-		if block, text = pem.Decode(text); block == nil {
-			return nil, errors.New("it holds no certificate")
-		}
-		if block.Type == "CERTIFICATE" {
-			return x509.ParseCertificate(block.Bytes)
-		}
-	}
 }

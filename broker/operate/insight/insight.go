@@ -12,6 +12,7 @@ package insight
 
 import (
 	"context"
+	"crypto/x509"
 	"net/netip"
 	"time"
 
@@ -38,6 +39,16 @@ type Running struct {
 	// Warnings are those of the file and of everything made from it.
 	Warnings  config.Faults
 	Providers []Source
+	// TLS is the certificate that is served, nil where a proxy does that.
+	TLS *x509.Certificate
+	// NotTaken is a newer file that was refused since, nil for none.
+	NotTaken *NotTaken
+}
+
+// NotTaken is a file that did not come into force, and why.
+type NotTaken struct {
+	At  time.Time
+	Why string
 }
 
 // Source is one identity provider that can say how it is.

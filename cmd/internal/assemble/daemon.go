@@ -27,6 +27,7 @@ import (
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/keys"
 	"github.com/rolecall/rolecall/broker/limit"
+	"github.com/rolecall/rolecall/broker/operate/insight"
 	"github.com/rolecall/rolecall/broker/replay"
 	"github.com/rolecall/rolecall/broker/revocation"
 	"github.com/rolecall/rolecall/broker/store/sqlite"
@@ -72,6 +73,7 @@ type Daemon struct {
 	certificate atomic.Pointer[tls.Certificate] // nil without TLS
 	current     atomic.Pointer[generation]
 	reloading   sync.Mutex
+	refused     atomic.Pointer[insight.NotTaken] // the last reload, where that failed
 	background  background
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/rolecall/rolecall/broker/audit"
+	"github.com/rolecall/rolecall/broker/operate/insight"
 	"github.com/rolecall/rolecall/config"
 )
 
@@ -65,6 +66,7 @@ func (d *Daemon) Reload(ctx context.Context, load func() (*config.Config, error)
 	d.certificate.Store(certificate)
 	d.background.start(next)
 	d.current.Store(next)
+	d.refused.Store(nil)
 	d.options.metrics.Reloaded(d.options.Now(), next.names(), false)
 	d.options.Log.Info("configuration reloaded", "config", loaded.File, "digest", loaded.Digest, "change", change)
 	for _, w := range slices.Concat(loaded.Warnings, next.warnings) {
@@ -99,6 +101,7 @@ func (d *Daemon) notReloaded(ctx context.Context, err error) error {
 	if faults, ok := errors.AsType[config.Faults](err); ok {
 		detail = fmt.Sprintf("%d faults, the first: %s", len(faults), detail)
 	}
+	d.refused.Store(&insight.NotTaken{At: d.options.Now(), Why: detail})
 	return errors.Join(err, d.recordReload(ctx, audit.Refused, "invalid_configuration", detail))
 }
 
