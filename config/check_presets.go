@@ -105,8 +105,8 @@ func (c *checker) microsoft(p *Provider, path string) {
 	} else if claim.Value == "upn" || claim.Value == "unique_name" {
 		c.warn(claim.Pos, "provider %s: %s can change and be given to somebody else; a grant that lists users may then reach the wrong person. Use oid or sub", quoted(p.Name.Value), claim.Value)
 	}
-	if p.GroupOverage.Value == "graph" && !c.set(under(path, "client_secret")) {
-		c.fault(under(path, "group_overage"), "graph needs client_secret: rolecall asks Graph as the application")
+	if p.GroupOverage.Value == "graph" && !c.set(under(path, "client_secret")) && !c.set(under(path, "client_key")) {
+		c.fault(under(path, "group_overage"), "graph needs client_secret or client_key: rolecall asks Graph as the application")
 	}
 }
 
@@ -146,4 +146,20 @@ func tenantIssuer(p *Provider) string {
 		return ""
 	}
 	return strings.Join([]string{host, tenant, "v2.0"}, "/")
+}
+
+// sameIssuer finds where the tokens that programs bring never reach a provider: the
+// first of an issuer judges them.
+func (c *checker) sameIssuer(i int) {
+	p := &c.Providers[i]
+	for _, before := range c.Providers[:i] {
+		if p.Issuer.Value != "" && before.Type.Value == "oidc" && before.Issuer.Value == p.Issuer.Value {
+			if p.Machine() {
+				c.faults.Add(p.Issuer.Pos, "provider %s would never be asked: the tokens of its issuer are judged by %s; join the two conditions by || in one require, and let grants tell the programs apart", quoted(p.Name.Value), quoted(before.Name.Value))
+				return
+			}
+			c.warn(p.Issuer.Pos, "provider %s: its issuer is that of %s too, which alone judges the tokens that programs bring; people sign in at both", quoted(p.Name.Value), quoted(before.Name.Value))
+			return
+		}
+	}
 }

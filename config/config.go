@@ -196,7 +196,7 @@ type Provider struct {
 	Tenant        Text   `yaml:"tenant" for:"oidc" of:"microsoft" doc:"The id of the Entra ID tenant, a GUID. It gives the issuer."`
 	Tenants       []Text `yaml:"tenants" for:"oidc" of:"microsoft" doc:"The ids of several tenants, instead of tenant; the subject is then TENANT/SUBJECT."`
 	Cloud         Text   `yaml:"cloud" enum:"global,us,us-dod,china" default:"global" for:"oidc" of:"microsoft" doc:"Which of Microsoft's clouds it is; it decides the addresses of sign-in and Graph."`
-	GroupOverage  Text   `yaml:"group_overage" enum:"refuse,graph" default:"refuse" for:"oidc" of:"microsoft" doc:"What to do where the groups did not fit into the token: refuse the sign-in, or ask Microsoft Graph with client_secret."`
+	GroupOverage  Text   `yaml:"group_overage" enum:"refuse,graph" default:"refuse" for:"oidc" of:"microsoft" doc:"What to do where the groups did not fit into the token: refuse the sign-in, or ask Microsoft Graph, as the application, with client_secret or client_key."`
 	TrustDomain   Text   `yaml:"trust_domain" for:"oidc" of:"spiffe" doc:"The trust domain whose SPIFFE IDs count, as example.org."`
 
 	// OAuth 2.0, where there is nothing but an API to ask

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -42,13 +43,11 @@ const (
 // a person is in, transitively. It has to be the application: programs that bring an
 // ID token bring no token for Graph, and a person's own needs the same consent.
 type graph struct {
-	host         string
-	clientID     string
-	clientSecret secret.String
-	fetch        *fetch.Client
-	now          func() time.Time
-	// token is the address of the token endpoint for a tenant.
-	token func(ctx context.Context, tenant string) (string, error)
+	host     string
+	client   *clientAuth
+	discover *discoverer
+	fetch    *fetch.Client
+	now      func() time.Time
 
 	mu     sync.Mutex
 	tokens map[string]graphToken // by tenant
@@ -60,22 +59,27 @@ type graphToken struct {
 }
 
 // newGraph is nil where the configuration does not ask for it.
-func newGraph(c Config, discover *discoverer) *graph {
+func newGraph(c Config, client *clientAuth, discover *discoverer) *graph {
 	section := c.Provider
 	if section.Preset.Value != "microsoft" || section.GroupOverage.Value != "graph" {
 		return nil
 	}
 	return &graph{
-		host: graphHost(section.Cloud.Value), clientID: section.ClientID.Value, clientSecret: section.ClientSecret,
+		host: graphHost(section.Cloud.Value), client: client, discover: discover,
 		fetch: c.Fetch, now: c.Now, tokens: map[string]graphToken{},
-		token: func(ctx context.Context, tenant string) (string, error) {
-			m, err := discover.get(ctx)
-			if err != nil {
-				return "", err
-			}
-			return strings.Replace(m.token, "/organizations/", "/"+tenant+"/", 1), nil
-		},
 	}
+}
+
+// at is where a tenant gives tokens: the document of all organizations names an
+// address of theirs.
+func (g *graph) at(ctx context.Context, tenant string) (*metadata, error) {
+	m, err := g.discover.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	own := *m
+	own.token = strings.Replace(m.token, "/organizations/", "/"+tenant+"/", 1)
+	return &own, nil
 }
 
 // complete puts the groups that did not fit into the token in their place. Without
@@ -175,14 +179,20 @@ func (g *graph) access(ctx context.Context, tenant string) (secret.String, error
 	if there && g.now().Before(kept.expires.Add(-graphEarly)) {
 		return kept.text, nil
 	}
-	address, err := g.token(ctx, tenant)
+	m, err := g.at(ctx, tenant)
 	if err != nil {
 		return secret.String{}, err
 	}
-	form := url.Values{
-		"grant_type": {"client_credentials"}, "client_id": {g.clientID}, "client_secret": {g.clientSecret.Reveal()}, "scope": {g.host + "/.default"},
+	ours, err := g.client.prove(m)
+	if err != nil {
+		return secret.String{}, err
 	}
-	req, err := http.NewRequestWithContext(fetch.For(ctx, "groups"), http.MethodPost, address, strings.NewReader(form.Encode()))
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {ours.id}, "scope": {g.host + "/.default"}}
+	if ours.secret != "" {
+		form.Set("client_secret", ours.secret)
+	}
+	maps.Copy(form, ours.more)
+	req, err := http.NewRequestWithContext(fetch.For(ctx, "groups"), http.MethodPost, m.token, strings.NewReader(form.Encode()))
 	if err != nil {
 		return secret.String{}, fmt.Errorf("token for Graph: %w", idp.ErrUnavailable)
 	}
@@ -196,7 +206,7 @@ func (g *graph) access(ctx context.Context, tenant string) (secret.String, error
 		Expires float64 `json:"expires_in"`
 	}
 	if err := json.Unmarshal(answer, &got); status != http.StatusOK || err != nil || got.Token == "" {
-		return secret.String{}, idp.Reject("groups-overage", "the tenant gives the application no token for Graph (HTTP status %d): its secret, or an administrator's consent, is missing", status)
+		return secret.String{}, idp.Reject("groups-overage", "the tenant gives the application no token for Graph (HTTP status %d): its secret or key, or an administrator's consent, is missing", status)
 	}
 	made := graphToken{secret.New(got.Token), g.now().Add(time.Duration(min(got.Expires, 86400)) * time.Second)}
 	g.mu.Lock()

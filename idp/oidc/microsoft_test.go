@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"crypto/elliptic"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -158,7 +159,7 @@ func startGraph(t *testing.T, serve http.HandlerFunc) *graphAt {
 }
 
 // overflowing is a party of contoso that asks Graph, and claims whose groups did not fit.
-func overflowing(t *testing.T, g *graphAt) (party, map[string]any) {
+func overflowing(t *testing.T, g *graphAt, changes ...func(*config.Provider)) (party, map[string]any) {
 	t.Helper()
 	c := newClock()
 	op := idptest.StartOP(t, c.now)
@@ -167,7 +168,7 @@ func overflowing(t *testing.T, g *graphAt) (party, map[string]any) {
 		g.mu.Lock()
 		g.tokens = append(g.tokens, r.PostForm)
 		g.mu.Unlock()
-		if r.PostForm.Get("client_secret") != op.ClientSecret {
+		if r.PostForm.Get("client_secret") != op.ClientSecret && r.PostForm.Get("client_assertion") == "" {
 			http.Error(w, `{"error":"invalid_client"}`, http.StatusUnauthorized)
 			return
 		}
@@ -175,6 +176,9 @@ func overflowing(t *testing.T, g *graphAt) (party, map[string]any) {
 	}}})
 	p := party{provider(t, op, c, func(s *config.Provider) {
 		s.Preset, s.Tenant, s.GroupOverage, s.Username.Claim = text("microsoft"), text(contoso), text("graph"), text("oid")
+		for _, change := range changes {
+			change(s)
+		}
 	}), op, c, t}
 	p.graph.host = g.url
 	claims := idptest.Microsoft(op.Issuer, contoso, op.ClientID, c.now())
@@ -286,11 +290,26 @@ func TestGraphNeedsOurSecret(t *testing.T) {
 	t.Parallel()
 	g := startGraph(t, nil)
 	p, claims := overflowing(t, g)
-	p.graph.clientSecret = secret.New("wrong")
+	p.graph.client.secret = secret.New("wrong")
 	_, err := p.brings(claims)
 	refused(t, err, "groups-overage")
 	if len(g.asked) != 0 {
 		t.Errorf("asked %v without a token", g.asked)
+	}
+}
+
+// A certificate, as Entra ID calls it, proves the application at Graph as it does at sign-in.
+func TestGraphTakesTheProofOfOurKey(t *testing.T) {
+	t.Parallel()
+	g := startGraph(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"value":["a"]}`)) })
+	p, claims := overflowing(t, g, func(s *config.Provider) {
+		s.ClientSecret, s.ClientKey.Key = secret.String{}, pkcs8(t, curveKey(t, elliptic.P256()))
+	})
+	if login, err := p.brings(claims); err != nil || len(login.Identity.Groups) != 1 {
+		t.Errorf("%+v, %v", login.Identity, err)
+	}
+	if len(g.tokens) != 1 || g.tokens[0].Has("client_secret") || !strings.HasSuffix(g.tokens[0].Get("client_assertion_type"), ":jwt-bearer") {
+		t.Errorf("%v", g.tokens)
 	}
 }
 
@@ -301,13 +320,14 @@ func TestAddressesOfGraph(t *testing.T) {
 	if want := []string{"https://graph.microsoft.com", "https://graph.microsoft.us", "https://dod-graph.microsoft.us", "https://microsoftgraph.chinacloudapi.cn"}; !slices.Equal(hosts, want) {
 		t.Errorf("%v", hosts)
 	}
-	d := &discoverer{now: time.Now, last: &metadata{token: "https://login.microsoftonline.com/organizations/oauth2/v2.0/token", fetched: time.Now()}}
-	g := newGraph(Config{Provider: config.Provider{Preset: text("microsoft"), GroupOverage: text("graph")}}, d)
-	if got, err := g.token(t.Context(), contoso); err != nil || got != "https://login.microsoftonline.com/"+contoso+"/oauth2/v2.0/token" {
-		t.Errorf("%s, %v", got, err)
+	const common = "https://login.microsoftonline.com/organizations/oauth2/v2.0/token"
+	d := &discoverer{now: time.Now, last: &metadata{token: common, fetched: time.Now()}}
+	g := newGraph(Config{Provider: config.Provider{Preset: text("microsoft"), GroupOverage: text("graph")}}, nil, d)
+	if m, err := g.at(t.Context(), contoso); err != nil || m.token != "https://login.microsoftonline.com/"+contoso+"/oauth2/v2.0/token" || d.last.token != common {
+		t.Errorf("%+v, %v", m, err)
 	}
 	for _, section := range []config.Provider{{Preset: text("microsoft"), GroupOverage: text("refuse")}, {Preset: text("okta"), GroupOverage: text("graph")}} {
-		if newGraph(Config{Provider: section}, d) != nil {
+		if newGraph(Config{Provider: section}, nil, d) != nil {
 			t.Errorf("%s asks Graph", section.Preset.Value)
 		}
 	}

@@ -96,7 +96,7 @@ func New(c Config) (*Provider, error) {
 	p.discover = &discoverer{
 		issuer: p.preset.issuer, at: p.preset.discovery, private: section.AllowPrivate, fetch: c.Fetch, now: c.Now, log: c.Log,
 	}
-	p.graph = newGraph(c, p.discover)
+	p.graph = newGraph(c, p.client, p.discover)
 	source := p.discover.jwks
 	if file := section.JWKSFile; file.Value != "" {
 		source = readJWKSFile(file, p.preset.keys, &faults)
