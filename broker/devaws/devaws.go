@@ -7,6 +7,7 @@
 //	                                        GetFederationToken, GetCallerIdentity
 //	                                        IAM: inline policies of roles, ListRoles, ListRoleTags (iam.go)
 //	POST / with X-Amz-Target                Organizations: the tree of accounts, read only (organizations.go)
+//	     /s3/BUCKET/KEY                     S3: objects, within session policies (s3.go)
 //	     /federation?Action=getSigninToken  credentials -> a sign-in token, once, 15 min
 //	GET  /federation?Action=login           sign-in token -> cookie, 303 to the console
 //	GET  /console/...                       who is signed in
@@ -15,8 +16,8 @@
 // Everything is in memory and bounded. A caller without Permissions may do
 // everything at STS that a trust policy admits, and nothing at IAM and
 // Organizations; with them they decide (identity.go). A deny in an inline policy of
-// a role is in force at once. Session policies are checked for syntax and size and
-// change nothing. MFA devices do not exist.
+// a role is in force at once. Session policies are checked for syntax and size, and
+// bound what may be done at S3. MFA devices do not exist.
 package devaws
 
 import (
@@ -88,6 +89,7 @@ type AWS struct {
 	fetch    *http.Client
 	policies policies
 	tree     *Organization
+	objects  objects
 	verifier stswire.Verifier
 	sessions *sessions
 	signins  *signins

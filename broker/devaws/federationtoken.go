@@ -26,7 +26,7 @@ func (a *AWS) federationToken(who caller, call *stswire.Call) (stswire.Answer, e
 			owner = u
 		}
 	}
-	made := &session{user: owner, name: op.Name, tags: op.Tags, issued: a.now().UTC().Truncate(time.Second)}
+	made := &session{user: owner, name: op.Name, tags: op.Tags, policy: sessionPolicy(op.Policy, op.PolicyARNs), issued: a.now().UTC().Truncate(time.Second)}
 	arn := "arn:" + who.partition + ":sts::" + who.account + ":federated-user/" + op.Name
 	made.Credentials = newCredentials(arn, who.account, made.issued.Add(time.Duration(op.DurationSeconds)*time.Second))
 	a.sessions.put(made)

@@ -80,6 +80,34 @@ func (s permission) covers(action, resource string, k keys) bool {
 	return !slices.ContainsFunc(s.conditions, func(c condition) bool { return !c.holds(k) })
 }
 
+// sessionPolicy is what bounds a session, nil where nothing does. What is not known
+// here (managed policies, operators) allows nothing.
+func sessionPolicy(text string, arns []string) *permissions {
+	if text == "" && len(arns) == 0 {
+		return nil
+	}
+	parsed, err := parsePermissions(text)
+	if err != nil || parsed == nil {
+		return &permissions{}
+	}
+	return parsed
+}
+
+// allow evaluates the policy alone: a deny wins, and without an allow the answer is no.
+func (p *permissions) allow(action, resource string, k keys) bool {
+	allowed := false
+	for _, s := range p.statements {
+		if !s.covers(action, resource, k) {
+			continue
+		}
+		if s.deny {
+			return false
+		}
+		allowed = true
+	}
+	return allowed
+}
+
 // policies are the inline policies of roles, which change while we run.
 type policies struct {
 	mu     sync.Mutex

@@ -51,6 +51,10 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.sts(w, r)
 		return
 	}
+	if strings.HasPrefix(r.URL.Path, "/s3/") {
+		a.s3(w, r)
+		return
+	}
 	a.pages.ServeHTTP(w, r)
 }
 

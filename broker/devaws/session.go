@@ -25,8 +25,9 @@ type session struct {
 	name           string
 	sourceIdentity string
 	tags           []iam.Tag
-	transitive     []string // lower-case keys
-	chained        bool     // made with another role's session
+	transitive     []string     // lower-case keys
+	chained        bool         // made with another role's session
+	policy         *permissions // the session policy; nil where there is none
 	issued         time.Time
 }
 

@@ -112,7 +112,10 @@ func (a *AWS) open(target *role, who caller, op stswire.AssumeRole, duration tim
 	if who.session != nil && duration > iam.MaxChainedDuration {
 		return none, stswire.Fail("ValidationError", "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.")
 	}
-	made := &session{role: target, name: op.RoleSessionName, sourceIdentity: op.SourceIdentity, chained: who.session != nil}
+	made := &session{
+		role: target, name: op.RoleSessionName, sourceIdentity: op.SourceIdentity, chained: who.session != nil,
+		policy: sessionPolicy(op.Policy, op.PolicyARNs),
+	}
 	if err := made.inherit(who.session, op); err != nil {
 		return none, err
 	}
