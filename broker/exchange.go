@@ -87,20 +87,27 @@ func (b *Broker) accept(ctx context.Context, evidence Evidence) (idp.Login, erro
 	return login, nil
 }
 
-// verify asks the providers whose the evidence is. The provider is empty where it
-// is nobody's.
+// verify asks the providers whose the evidence is: several may have one issuer, and
+// differ in whom its tokens are for. The provider is empty where it is nobody's.
 func (b *Broker) verify(ctx context.Context, evidence Evidence) (idp.Login, Provider, error) {
 	asked := 0
+	var near Provider // one that knows the issuer, and what it says
+	var nearly error
 	for _, p := range b.cfg.Providers {
 		if p.Verifier == nil || (p.Type == "saml") != evidence.SAML {
 			continue
 		}
 		asked++
 		login, err := p.Verifier.Verify(ctx, evidence.Token.Reveal())
-		if errors.Is(err, idp.ErrNotMine) {
-			continue
+		if !errors.Is(err, idp.ErrNotMine) {
+			return login, p, err
 		}
-		return login, p, err
+		if _, said := errors.AsType[*idp.Rejection](err); said && nearly == nil {
+			near, nearly = p, err
+		}
+	}
+	if nearly != nil {
+		return idp.Login{}, near, nearly
 	}
 	if asked == 0 {
 		return idp.Login{}, Provider{}, Fail(InvalidRequest, "no_provider", "No identity provider of this broker takes part in token exchange with that type of token.")

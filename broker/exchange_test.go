@@ -34,6 +34,28 @@ func (b *bench) exchange(ctx context.Context, token, role string) (broker.Vended
 	})
 }
 
+// A provider that knows the issuer but is not meant does not keep the others from
+// being asked; what it says is said if nobody else takes the token.
+func TestTheNearestProviderSpeaksWhereNoneTakesAToken(t *testing.T) {
+	t.Parallel()
+	b := newBenchOf(t, yaml+forPrograms)
+	notForMe := &idp.Rejection{Reason: "audience", Detail: "the token is for somebody else", Cause: idp.ErrNotMine}
+	b.ci.issuer, b.ci.err = "once", notForMe // both know this issuer now
+	token := b.issue(b.once, "token-of-a-job", "deploy", "build")
+	if vended, err := b.exchange(t.Context(), token, "production/Program"); err != nil || vended.Role.Name != "Program" {
+		t.Fatalf("the second provider of an issuer: %+v, %v", vended, err)
+	}
+	b.once.err = notForMe
+	_, err := b.exchange(t.Context(), "once.unknown", "production/Program")
+	refused(t, err, broker.Unauthenticated, "audience")
+	refusals := b.recorded(t, "exchange")
+	if last := refusals[len(refusals)-1]; last["reason"] != "audience" || last["provider"] != "ci" {
+		t.Errorf("recorded %v", last)
+	}
+	_, err = b.exchange(t.Context(), "nobody.unknown", "production/Program")
+	refused(t, err, broker.Unauthenticated, "unknown_issuer")
+}
+
 func TestExchangeGivesCredentialsByATokenAlone(t *testing.T) {
 	t.Parallel()
 	b := newBenchOf(t, yaml+forPrograms)

@@ -69,6 +69,7 @@ func (c *checker) providers() {
 			c.directory(p, path)
 		}
 	}
+	c.contested()
 }
 
 // belonging finds keys of other types of provider and what this type needs.
@@ -100,6 +101,25 @@ func instead(f field, kind string, section reflect.Type) string {
 		}
 	}
 	return ""
+}
+
+// contested refuses two SAML providers of one identity provider whose assertions
+// token exchange could not tell apart.
+func (c *checker) contested() {
+	type party struct{ url, file, idp, sp string }
+	taken := map[party]string{}
+	for i := range c.Providers {
+		p := &c.Providers[i]
+		is := party{p.MetadataURL.Value, p.MetadataFile.Value, p.EntityID.Value, p.SPEntityID.Value}
+		if p.Type.Value != "saml" || !p.Exchange || is.sp == "" {
+			continue
+		}
+		if first, again := taken[is]; again {
+			c.fault(under(element("providers", i), "sp_entity_id"), "assertions of the same identity provider for %s are those of provider %s already; at /oauth2/token nobody could tell which is meant", quoted(is.sp), quoted(first))
+			continue
+		}
+		taken[is] = p.Name.Value
+	}
 }
 
 func (c *checker) saml(p *Provider, path string) {

@@ -6,7 +6,8 @@ import (
 )
 
 // ErrNotMine says that evidence belongs to another provider: when several
-// verifiers are asked, this goes on to the next one; every other error stops.
+// verifiers are asked, this goes on to the next one; every other error stops. A
+// Rejection may be it too: what is said where no other verifier takes the evidence.
 var ErrNotMine = errors.New("evidence of another provider")
 
 // ErrUnavailable marks a failure of the provider's side or of the way there

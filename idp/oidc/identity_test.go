@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -228,6 +229,28 @@ func TestTokenOfAnotherIssuerIsNotMineAndCostsNoFetch(t *testing.T) {
 	_, err = p.Verify(t.Context(), other.op.SignBytes(other.op.Key(), []byte(`{"iss":1,"iss":2}`), nil))
 	refused(t, err, "malformed")
 	p.fetches(t, 0)
+}
+
+func TestTokenForAnotherClientOfOurIssuerIsNotMineAndCostsNoFetch(t *testing.T) {
+	t.Parallel()
+	p := start(t, nil)
+	for reason, change := range map[string]func(map[string]any){
+		"audience": func(m map[string]any) { m["aud"] = "another-client" },
+		"azp":      func(m map[string]any) { m["aud"], m["azp"] = []string{"rolecall", "another-client"}, "another-client" },
+	} {
+		claims := p.op.Claims()
+		change(claims)
+		_, err := p.Verify(t.Context(), p.op.Sign(p.op.Key(), claims, nil))
+		if refused(t, err, reason); !errors.Is(err, idp.ErrNotMine) {
+			t.Errorf("%s: %v is final", reason, err)
+		}
+	}
+	p.fetches(t, 0)
+	claims := p.op.Claims()
+	claims["exp"] = 1
+	if _, err := p.Verify(t.Context(), p.op.Sign(p.op.Key(), claims, nil)); errors.Is(err, idp.ErrNotMine) {
+		t.Errorf("a token for us that is refused would be shown to others: %v", err)
+	}
 }
 
 func TestInspect(t *testing.T) {

@@ -3,6 +3,7 @@ package oidc
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/rolecall/rolecall/idp"
@@ -10,8 +11,9 @@ import (
 
 // Verify judges a token that a program brings (token exchange): no nonce, and the
 // provider's further audiences count. A token of another issuer is
-// idp.ErrNotMine, found before anything is fetched or verified. Whether the token
-// may come twice is the caller's to ask (Login.Once).
+// idp.ErrNotMine; one for another client of our issuer is a Rejection that is
+// idp.ErrNotMine too. Both are found before anything is fetched or verified. Whether
+// the token may come twice is the caller's to ask (Login.Once).
 func (p *Provider) Verify(ctx context.Context, raw string) (idp.Login, error) {
 	token, err := split(raw)
 	if err != nil {
@@ -25,11 +27,50 @@ func (p *Provider) Verify(ctx context.Context, raw string) (idp.Login, error) {
 	}
 	want := p.expect(p.now())
 	want.exchange = true
+	if err := want.addressee(token.claims); err != nil {
+		return idp.Login{}, err
+	}
 	t, err := judgeSplit(ctx, token, p.keys, want, nil)
 	if err != nil {
 		return idp.Login{}, err
 	}
 	return p.login(ctx, t, nil, nil)
+}
+
+// addressee refuses a token of ours that is for another client: several providers
+// may have one issuer. What cannot be read is left to judge.
+func (want *expectation) addressee(claims object) error {
+	var t idToken
+	for _, name := range []string{"aud", "azp"} {
+		if v, there := claims.get(name); there && v.kind != kindNull && t.take(name, v) != nil {
+			return nil
+		}
+	}
+	var rejection *idp.Rejection
+	if errors.As(want.judgeAudience(&t), &rejection) {
+		rejection.Cause = idp.ErrNotMine
+		return rejection
+	}
+	return nil
+}
+
+// Contests finds what two providers would both take in token exchange: tokens of one
+// issuer for one audience. The first one would be asked, and the other never.
+func (p *Provider) Contests(other *Provider) (issuer, audience string, contested bool) {
+	theirs := other.taken()
+	for _, iss := range p.preset.issuers {
+		for _, aud := range p.taken() {
+			if other.preset.accepts(iss) && slices.Contains(theirs, aud) {
+				return iss, aud, true
+			}
+		}
+	}
+	return "", "", false
+}
+
+// taken are the audiences that token exchange takes.
+func (p *Provider) taken() []string {
+	return append([]string{p.config.ClientID.Value}, p.config.Audiences...)
 }
 
 // Inspection asks how a token would be judged.

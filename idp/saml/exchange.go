@@ -2,6 +2,7 @@ package saml
 
 import (
 	"context"
+	"errors"
 
 	"github.com/rolecall/rolecall/idp"
 )
@@ -11,7 +12,9 @@ var _ idp.TokenVerifier = (*Provider)(nil)
 // Verify implements idp.TokenVerifier: it judges the base64url of a Response, or
 // of a bare signed Assertion, that a program brings. Nobody was asked, so nothing
 // is answered; the Recipient may be the token endpoint. In all else it is judged
-// as the ACS judges. It counts once (Login.Once), always.
+// as the ACS judges. It counts once (Login.Once), always. An assertion of another
+// provider is idp.ErrNotMine; one of ours for another service provider is a
+// Rejection that is idp.ErrNotMine too.
 func (p *Provider) Verify(ctx context.Context, raw string) (idp.Login, error) {
 	document, fault := decode64(raw)
 	if fault != nil {
@@ -34,6 +37,9 @@ func (p *Provider) Verify(ctx context.Context, raw string) (idp.Login, error) {
 		}
 	}
 	if err := verdict.Err(); err != nil {
+		if rejection, refused := errors.AsType[*idp.Rejection](err); refused && rejection.Reason == "audience" {
+			rejection.Cause = errors.Join(idp.ErrNotMine, rejection.Cause) // another service provider of ours, perhaps
+		}
 		return idp.Login{}, err
 	}
 	return verdict.Login, nil

@@ -17,6 +17,8 @@ func TestVerifyJudgesAssertionsThatProgramsBring(t *testing.T) {
 	p := provider(t, i, nil)
 	forEndpoint := good()
 	forEndpoint.ACS = "https://sso.example.com/oauth2/token"
+	forOther := good()
+	forOther.Audience = "https://sso.example.com/saml/other/metadata"
 	forAnother := good()
 	forAnother.ACS = "https://other.example.com/acs"
 	for name, test := range map[string]struct {
@@ -27,6 +29,7 @@ func TestVerifyJudgesAssertionsThatProgramsBring(t *testing.T) {
 		"a Response for the ACS":            {document: i.Response(good())},
 		"a Response for the token endpoint": {document: i.Response(forEndpoint)},
 		"a Response for somebody else":      {document: i.Response(forAnother), reason: "destination"},
+		"a Response for another SP of ours": {document: i.Response(forOther), reason: "audience", notMine: true},
 		"a Response that was changed":       {document: change(t, i.Response(good()), ">alice<", ">admin<"), reason: "digest"},
 		"a Response of another provider":    {document: other.Response(good()), notMine: true},
 		"one that claims to be of ours":     {document: change(t, other.Response(good()), "https://idp2.example.com/metadata", i.EntityID), reason: "*"},
@@ -36,10 +39,9 @@ func TestVerifyJudgesAssertionsThatProgramsBring(t *testing.T) {
 			login, err := p.Verify(t.Context(), coding.EncodeToString(test.document))
 			var rejection *idp.Rejection
 			switch {
-			case test.notMine:
-				if !errors.Is(err, idp.ErrNotMine) {
-					t.Errorf("%s: %v, want not mine", name, err)
-				}
+			case errors.Is(err, idp.ErrNotMine) != test.notMine:
+				t.Errorf("%s: %v, want not mine: %t", name, err, test.notMine)
+			case test.notMine && test.reason == "":
 			case test.reason == "":
 				if err != nil || login.Identity.Subject == "" || login.Once.Key == "" {
 					t.Errorf("%s: %+v, %v", name, login, err)

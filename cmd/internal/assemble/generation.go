@@ -80,6 +80,7 @@ func newGeneration(options Options, serving bool, samlKeys func() ([]crypto.Sign
 			g.warnings = append(g.warnings, u.warnings...)
 		}
 	}
+	faults = append(faults, g.contested()...)
 	var err error
 	if g.policy, err = Policy(options.Config); err != nil {
 		faults = append(faults, asFaults(config.Pos{File: options.Config.File}, err)...)
@@ -88,6 +89,27 @@ func newGeneration(options Options, serving bool, samlKeys func() ([]crypto.Sign
 		faults = append(faults, givesRevocation(options.Config, g.policy)...)
 	}
 	return g, faults.Err()
+}
+
+// contested refuses two providers of which token exchange could never ask the second.
+func (g *generation) contested() (faults config.Faults) {
+	place := map[string]config.Pos{}
+	for _, p := range g.options.Config.Providers {
+		place[p.Name.Value] = p.Pos
+	}
+	for i, u := range g.upstreams {
+		second, _ := u.Verifier.(*oidc.Provider)
+		for _, before := range g.upstreams[:i] {
+			first, _ := before.Verifier.(*oidc.Provider)
+			if first == nil || second == nil {
+				continue
+			}
+			if issuer, audience, yes := first.Contests(second); yes {
+				faults.Add(place[u.Name], "provider %q: tokens of issuer %s for the audience %q are those of provider %q already; give one of them another client_id or other audiences", u.Name, issuer, audience, before.Name)
+			}
+		}
+	}
+	return faults
 }
 
 // givesRevocation refuses a grant of the revocation role: whoever had it could
