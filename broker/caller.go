@@ -38,7 +38,8 @@ type Caller struct {
 	// Session is the public id of the session (not the cookie's secret).
 	Session string
 	Via     Via
-	// Since is the sign-in; NotAfter ends the session here.
+	// Since is the sign-in, or when the evidence of a program was made: what was revoked
+	// later is dead. NotAfter ends the session here.
 	Since    time.Time
 	NotAfter time.Time
 	// ProviderEnd is when the provider ends its own session, zero where it did not

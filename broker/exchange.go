@@ -55,11 +55,14 @@ func (b *Broker) Admit(ctx context.Context, origin Origin, evidence Evidence) (C
 	}
 	session := evidence.hash()
 	login, err := b.accept(ctx, evidence)
+	if err == nil {
+		err = b.mayBegin(login.Identity, session, b.madeAt(login))
+	}
 	if err != nil {
 		return Caller{}, b.refuseExchange(ctx, origin, login.Identity, session, err)
 	}
 	return Caller{
-		Identity: login.Identity, Session: session, Via: ViaExchange, Since: b.cfg.Now(),
+		Identity: login.Identity, Session: session, Via: ViaExchange, Since: b.madeAt(login),
 		NotAfter: login.Once.Until, ProviderEnd: login.NotAfter,
 	}, nil
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/rolecall/rolecall/broker/limit"
 	"github.com/rolecall/rolecall/broker/policy"
 	"github.com/rolecall/rolecall/broker/replay"
+	"github.com/rolecall/rolecall/broker/revocation"
 	"github.com/rolecall/rolecall/broker/session"
 	"github.com/rolecall/rolecall/broker/store/sqlite"
 	"github.com/rolecall/rolecall/broker/vend"
@@ -143,6 +144,7 @@ type bench struct {
 	file       string
 	calls      *counter
 	sessions   *session.Sessions
+	revoked    *revocations
 }
 
 // counter counts orders that reach STS.
@@ -209,6 +211,7 @@ func newBenchOf(t *testing.T, text string) *bench {
 	b.calls = &counter{next: newSTS(t, address, key)}
 	b.sessions = session.NewSessions(session.Config{Store: store, Now: b.clock.Now, Sealer: newSealer(t)})
 	b.provider = &provider{login: b.login("alice", "platform")}
+	b.revoked = &revocations{Store: store, List: revocation.New(store, log)}
 	b.departures, b.leaver = departures{}, &leaver{}
 	b.ci, b.once = &verifier{issuer: "ci", logins: map[string]idp.Login{}}, &verifier{issuer: "once", logins: map[string]idp.Login{}}
 	federation, err := console.New(console.Config{Endpoint: address, Issuer: "https://sso.example.com"})
@@ -227,7 +230,7 @@ func newBenchOf(t *testing.T, text string) *bench {
 		Policy: compiled, Vendor: vend.NewCache(b.calls, vend.CacheConfig{Now: b.clock.Now}), Federation: federation,
 		Sessions: b.sessions, Replay: replay.New(replay.Config{Store: store, Now: b.clock.Now}),
 		Limit: limit.New(limit.Config{PerAddress: config.Rate{Events: 20, Period: time.Minute}, PerSubject: config.Rate{Events: 10, Period: time.Minute}, Now: b.clock.Now}),
-		Audit: b.record, Tally: b.tally, OutliveSession: true, Log: log, Now: b.clock.Now,
+		Audit: b.record, Tally: b.tally, Revoked: b.revoked, OutliveSession: true, Log: log, Now: b.clock.Now,
 	})
 	return b
 }

@@ -25,15 +25,29 @@ func (b *Broker) revoked(caller Caller, grant string) (int64, error) {
 	return verdict.Number, nil
 }
 
-// mayBegin refuses sign-ins of people whom an operator has stopped for a while.
-func (b *Broker) mayBegin(who idp.Identity) error {
-	now := b.cfg.Now()
-	verdict := b.verdict(who, "", "", now)
-	if !verdict.Until.After(now) {
-		return nil
+// mayBegin refuses people whom an operator has stopped for a while, and evidence
+// that was made before they were revoked; since is when it was made.
+func (b *Broker) mayBegin(who idp.Identity, session string, since time.Time) error {
+	verdict := b.verdict(who, session, "", since)
+	switch {
+	case verdict.Until.After(b.cfg.Now()):
+		return Fail(AccessDenied, "revoked", "An operator has stopped your sign-ins for a while. Ask your administrators.").
+			Because(errors.New("revoked until " + verdict.Until.UTC().Format(time.RFC3339)))
+	case verdict.Dead:
+		return Fail(Unauthenticated, "revoked", "An operator has revoked what was issued to you before. Get a new token, or sign in again.").
+			Because(fmt.Errorf("revocation %d; the evidence was made at %s", verdict.Number, since.UTC().Format(time.RFC3339)))
 	}
-	return Fail(AccessDenied, "revoked", "An operator has stopped your sign-ins for a while. Ask your administrators.").
-		Because(errors.New("revoked until " + verdict.Until.UTC().Format(time.RFC3339)))
+	return nil
+}
+
+// madeAt is when evidence was made: not later than now, whatever its provider's
+// clock says, and now where it does not say.
+func (b *Broker) madeAt(login idp.Login) time.Time {
+	now := b.cfg.Now()
+	if login.IssuedAt.IsZero() || login.IssuedAt.After(now) {
+		return now
+	}
+	return login.IssuedAt
 }
 
 func (b *Broker) verdict(who idp.Identity, session, grant string, since time.Time) revocation.Verdict {

@@ -149,7 +149,11 @@ func (b *Broker) judge(ctx context.Context, provider Provider, pending []byte, r
 	if err := limited(b.cfg.Limit.Subject("signin", login.Identity.Provider, login.Identity.Subject)); err != nil {
 		return login, err
 	}
-	if err := b.mayBegin(login.Identity); err != nil {
+	since := b.cfg.Now()
+	if len(pending) == 0 { // nobody asked: it may have been lying around
+		since = b.madeAt(login)
+	}
+	if err := b.mayBegin(login.Identity, "", since); err != nil {
 		return login, err
 	}
 	if err := b.cfg.Replay.Use(ctx, req.Provider, login.Once.Key, login.Once.Until); err != nil {

@@ -83,5 +83,5 @@ func (b *Broker) confirmed(ctx context.Context, req ConfirmRequest) (idp.Login, 
 	case req.Refused:
 		return login, Fail(AccessDenied, "cancelled", "You were not signed in. If you did not start this yourself, tell your administrators the request id.")
 	}
-	return login, nil
+	return login, b.mayBegin(login.Identity, "", b.madeAt(login)) // revoked while it waited
 }

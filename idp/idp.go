@@ -57,6 +57,9 @@ type Login struct {
 	Once Once
 	// Upstream is what a later logout at the provider needs.
 	Upstream Upstream
+	// IssuedAt is when the evidence says that it was made, by the provider's clock; zero
+	// where it does not say.
+	IssuedAt time.Time
 	// NotAfter ends every session made from this login (SAML SessionNotOnOrAfter); zero is no bound.
 	NotAfter time.Time
 }

@@ -38,7 +38,7 @@ func (s *Server) Exchange(ctx context.Context, origin broker.Origin, req Exchang
 	describe(&event, caller)
 	family := session.Family{
 		ID: rand.Text(), Via: string(broker.ViaExchange), Identity: caller.Identity,
-		Since: caller.Since, Until: caller.Since.Add(s.cfg.RefreshMax), ProviderEnd: caller.ProviderEnd,
+		Since: caller.Since, Until: s.cfg.Now().Add(s.cfg.RefreshMax), ProviderEnd: caller.ProviderEnd,
 	}
 	pair := s.pair(family, thumbprint)
 	event.TokenDigest = digest(pair.Access)

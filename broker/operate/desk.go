@@ -10,6 +10,7 @@ import (
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/audit"
 	"github.com/rolecall/rolecall/broker/iam"
+	"github.com/rolecall/rolecall/broker/revocation"
 	"github.com/rolecall/rolecall/broker/session"
 	"github.com/rolecall/rolecall/config"
 )
@@ -33,6 +34,9 @@ type DeskConfig struct {
 	Admins   config.Admins
 	Sessions *session.Sessions
 	Record   Record
+	// Revoke keeps a revocation under the next number, by which every node knows of it
+	// within two seconds, and this one at once.
+	Revoke func(ctx context.Context, r revocation.Revocation) (number int64, err error)
 	// Forget drops cached credentials of a session that has ended.
 	Forget func(session string)
 	// ResolveRole reads ACCOUNT/ROLE with the names of accounts, for searches.
@@ -104,8 +108,10 @@ func (d *Desk) Live(ctx context.Context, caller broker.Caller) (all []Live, more
 	return all, len(sessions) >= maxLive || len(families) >= maxLive, nil
 }
 
-// End ends a session, or with everything all sessions of its person. The record
-// comes first, with the reason: without it nothing ends.
+// End ends a session, or with everything all sessions of its person, as `rolecalld
+// revoke` does: by a number, so that what other nodes have cached and what programs
+// bring of before is dead too. The record comes first, with the reason: without it
+// nothing ends.
 func (d *Desk) End(ctx context.Context, origin broker.Origin, caller broker.Caller, id string, everything bool, reason string) error {
 	all, _, err := d.Live(ctx, caller)
 	if err != nil {
@@ -127,6 +133,13 @@ func (d *Desk) End(ctx context.Context, origin broker.Origin, caller broker.Call
 	}
 	if err := d.record(ctx, event); err != nil {
 		return err
+	}
+	taken := revocation.Revocation{Kind: revocation.Session, Target: id, At: d.cfg.Now().Truncate(time.Microsecond)}
+	if everything {
+		taken.Kind, taken.Target = revocation.User, target.Provider+"="+target.Subject
+	}
+	if _, err := d.cfg.Revoke(context.WithoutCancel(ctx), taken); err != nil {
+		return broker.Fail(broker.Unavailable, "store", "The broker cannot reach its memory right now, so nothing was ended. Try again in a moment.").Because(err)
 	}
 	for _, l := range all {
 		if l.ID == id || everything && l.Provider == target.Provider && l.Subject == target.Subject {

@@ -2,6 +2,7 @@ package operate_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
@@ -10,10 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/audit"
 	"github.com/rolecall/rolecall/broker/iam"
 	"github.com/rolecall/rolecall/broker/operate"
+	"github.com/rolecall/rolecall/broker/revocation"
 	"github.com/rolecall/rolecall/broker/session"
 	"github.com/rolecall/rolecall/broker/store/sqlite"
 	"github.com/rolecall/rolecall/config"
@@ -32,6 +36,8 @@ type desk struct {
 	sessions  *session.Sessions
 	log       *audit.Log
 	forgotten []string
+	revoked   []revocation.Revocation
+	deafStore bool // no revocation can be kept
 }
 
 // deafRecord is a record that cannot be written.
@@ -70,6 +76,13 @@ func newDesk(t *testing.T, deaf bool) *desk {
 	}
 	d.Desk = operate.NewDesk(operate.DeskConfig{
 		Admins: config.Admins{Providers: texts("corp"), Groups: texts("operators"), Users: texts("root")}, Sessions: d.sessions, Record: record,
+		Revoke: func(_ context.Context, r revocation.Revocation) (int64, error) {
+			if d.deafStore {
+				return 0, errors.New("disk full")
+			}
+			d.revoked = append(d.revoked, r)
+			return int64(len(d.revoked)), nil
+		},
 		Forget: func(id string) { d.forgotten = append(d.forgotten, id) }, Now: now,
 		ResolveRole: func(text string) (iam.RoleARN, error) {
 			return iam.ParseRoleARN(strings.Replace(text, "production/", "arn:aws:iam::111122223333:role/", 1))
@@ -138,6 +151,10 @@ func TestASessionOfSomebodyEndsWithAReasonInTheRecord(t *testing.T) {
 	}
 	d.signIn(t, "alice")
 	check(t, d.End(t.Context(), deskOrigin, admin, second, true, "left the company"))
+	want := []revocation.Revocation{{Kind: revocation.Session, Target: first, At: nine}, {Kind: revocation.User, Target: "corp=alice", At: nine}}
+	if diff := cmp.Diff(want, d.revoked); diff != "" { // numbered, as every node reads them
+		t.Error(diff)
+	}
 	live, _, err = d.Live(t.Context(), admin)
 	check(t, err)
 	if len(live) != 1 || live[0].ID != bob {
@@ -162,6 +179,21 @@ func TestWithoutARecordNothingEndsAndNothingIsRead(t *testing.T) {
 	}
 	if live, _, err := d.Live(t.Context(), admin); err != nil || len(live) != 1 {
 		t.Errorf("left %v, %v", live, err)
+	}
+}
+
+func TestWithoutANumberNothingEnds(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, false)
+	d.deafStore = true
+	id := d.signIn(t, "alice")
+	for _, everything := range []bool{false, true} {
+		if err := d.End(t.Context(), deskOrigin, admin, id, everything, "x"); broker.CodeOf(err) != broker.Unavailable {
+			t.Errorf("ended: %v", err)
+		}
+	}
+	if live, _, err := d.Live(t.Context(), admin); err != nil || len(live) != 1 || len(d.forgotten) != 0 {
+		t.Errorf("left %v, forgotten %v, %v", live, d.forgotten, err)
 	}
 }
 

@@ -73,13 +73,14 @@ func (s *Sessions) Take(ctx context.Context, handle, browser string) (Pending, e
 type heldLogin struct {
 	Identity idp.Identity `json:"identity"`
 	Upstream upstream     `json:"upstream"`
+	IssuedAt time.Time    `json:"issued_at,omitzero"`
 	NotAfter time.Time    `json:"not_after,omitzero"`
 }
 
 // KeepLogin remembers somebody who is to confirm in this browser that they want to
 // be signed in; p.Data is not used.
 func (s *Sessions) KeepLogin(ctx context.Context, handle string, p Pending, login idp.Login) error {
-	data, err := json.Marshal(heldLogin{login.Identity, kept(login.Upstream), login.NotAfter})
+	data, err := json.Marshal(heldLogin{login.Identity, kept(login.Upstream), login.IssuedAt, login.NotAfter})
 	if err != nil {
 		return fmt.Errorf("encode a login that waits: %w", err)
 	}
@@ -102,5 +103,5 @@ func (s *Sessions) TakeLogin(ctx context.Context, handle, browser string) (Pendi
 	if err := json.Unmarshal(p.Data, &held); err != nil {
 		return Pending{}, idp.Login{}, fmt.Errorf("a login that waits: the store's data cannot be read: %w", err)
 	}
-	return p, idp.Login{Identity: held.Identity, Upstream: held.Upstream.full(), NotAfter: held.NotAfter}, nil
+	return p, idp.Login{Identity: held.Identity, Upstream: held.Upstream.full(), IssuedAt: held.IssuedAt, NotAfter: held.NotAfter}, nil
 }

@@ -57,7 +57,7 @@ func (j *judgement) login(s *statement) (*idp.Login, *idp.Rejection) {
 		return nil, fault
 	}
 	login := &idp.Login{
-		Identity: identity,
+		Identity: identity, IssuedAt: s.issueInstant,
 		Once:     idp.Once{Key: "assertion:" + s.id, Until: s.until().Add(j.Skew)},
 		Upstream: idp.Upstream{
 			NameID: name.value, NameIDFormat: name.format,

@@ -102,6 +102,7 @@ func TestSignInFromBeginToLogin(t *testing.T) {
 		},
 		Once:     idp.Once{Key: "assertion:_assertion-1", Until: moment.Add(6 * time.Minute)},
 		Upstream: idp.Upstream{NameID: "alice", NameIDFormat: persistent, SessionIndex: "_s1"},
+		IssuedAt: moment,
 	}, login, cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) }), cmp.AllowUnexported()); diff != "" {
 		t.Error(diff)
 	}

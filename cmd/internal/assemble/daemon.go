@@ -252,6 +252,15 @@ func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler,
 	return err
 }
 
+// revoke keeps a revocation for all nodes, and knows of it here before it returns.
+func (d *Daemon) revoke(ctx context.Context, r revocation.Revocation) (int64, error) {
+	number, err := d.store.AddRevocation(ctx, r)
+	if err == nil {
+		err = d.revoked.Poll(ctx)
+	}
+	return number, err
+}
+
 // sweep deletes what has expired, once a minute.
 func (d *Daemon) sweep(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)

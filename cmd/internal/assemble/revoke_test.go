@@ -28,14 +28,17 @@ audit: {file: %q}
 aws: {region: eu-west-1, endpoint: %q}
 providers:
   - {name: corp, type: saml, metadata_url: "https://idp.example.com/metadata", subject: {attribute: uid}}
-accounts: [{id: "111122223333", name: production}]
+%saccounts: [{id: "111122223333", name: production}]
 grants:
   - {name: admin, groups: [platform], role: production/Admin, duration: 1h}
   - {name: reader, groups: [platform], role: production/Reader, duration: 1h}
 `
 
 // twoNodes are daemons that share a store, as behind a load balancer.
-func twoNodes(t *testing.T) [2]*Daemon {
+func twoNodes(t *testing.T) [2]*Daemon { return twoNodesOf(t, "", "") }
+
+// twoNodesOf have further providers and further sections.
+func twoNodesOf(t *testing.T, providers, more string) [2]*Daemon {
 	t.Helper()
 	cloud := httptest.NewUnstartedServer(nil)
 	url := "http://" + cloud.Listener.Addr().String()
@@ -57,7 +60,7 @@ func twoNodes(t *testing.T) [2]*Daemon {
 	dir := t.TempDir()
 	var nodes [2]*Daemon
 	for i := range nodes {
-		text := fmt.Sprintf(nodesYAML, "sqlite:"+filepath.Join(dir, "rolecall.db"), filepath.Join(dir, fmt.Sprintf("audit-%d.jsonl", i)), url)
+		text := fmt.Sprintf(nodesYAML, "sqlite:"+filepath.Join(dir, "rolecall.db"), filepath.Join(dir, fmt.Sprintf("audit-%d.jsonl", i)), url, providers) + more
 		loaded, err := config.Parse("rolecall.yaml", []byte(text), func(string) (string, bool) { return "", false })
 		if err != nil {
 			t.Fatal(err)
