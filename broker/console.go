@@ -12,6 +12,7 @@ import (
 	"github.com/rolecall/rolecall/broker/vend"
 	"github.com/rolecall/rolecall/broker/vend/console"
 	"github.com/rolecall/rolecall/config/secret"
+	"github.com/rolecall/rolecall/idp"
 )
 
 // ConsoleOrder asks for the AWS console as one role.
@@ -19,6 +20,8 @@ type ConsoleOrder struct {
 	Role    string
 	Region  string
 	Service string
+
+	proof idp.Proof // as in Order
 }
 
 // ConsoleURL is a filled console order. URL signs in whoever opens it: it goes
@@ -31,7 +34,7 @@ type ConsoleURL struct {
 // Console signs the caller in to the AWS console. The way is that of Vend; the
 // credentials go to AWS's federation endpoint instead of to the caller.
 func (b *Broker) Console(ctx context.Context, origin Origin, caller Caller, order ConsoleOrder) (ConsoleURL, error) {
-	granted, spec, err := b.decide(ctx, origin, caller, "console", Order{Role: order.Role})
+	granted, spec, err := b.decide(ctx, origin, caller, "console", Order{Role: order.Role, proof: order.proof})
 	if err != nil {
 		return ConsoleURL{}, err
 	}

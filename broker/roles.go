@@ -21,16 +21,23 @@ type Role struct {
 	Withheld string
 	// StepUp is true where a fresh sign-in, or one with a second factor, would give it.
 	StepUp bool
+	// OwnAssertion says that the role is opened by Choose, with a new sign-in.
+	OwnAssertion bool
 }
 
-// Roles lists what the caller may have and what is withheld, in the order of the policy.
+// Roles lists what the caller may have and what is withheld, in the order of the
+// policy. What only a browser can open is left out for others.
 func (b *Broker) Roles(_ context.Context, origin Origin, caller Caller) ([]Role, error) {
 	decision := b.cfg.Policy.Decide(caller.Identity, b.ask(origin, caller))
 	roles := make([]Role, 0, len(decision.Granted)+len(decision.Denied))
 	for _, g := range decision.Granted {
+		if g.OwnAssertion && caller.Via != ViaBrowser {
+			continue // they could never have it there
+		}
 		roles = append(roles, Role{
 			ARN: g.Role, AccountID: g.Account.ID, AccountName: g.Account.Name, Grant: g.Grant,
 			Console: g.Console, Duration: g.Duration, MaxDuration: g.MaxDuration,
+			OwnAssertion: g.OwnAssertion,
 		})
 	}
 	for _, d := range decision.Denied {

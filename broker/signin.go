@@ -45,6 +45,8 @@ type SignedIn struct {
 	Expires  time.Time
 	ReturnTo string
 	Confirm  *Confirmation
+	// Opened is what the person had chosen before (Choose), nil for a plain sign-in.
+	Opened *Opened
 }
 
 // Begin starts a sign-in: the pending request is kept under a handle that only
@@ -57,19 +59,24 @@ func (b *Broker) Begin(ctx context.Context, req BeginRequest) (Begun, error) {
 	if !ok || provider.Type != req.Type || provider.Redirector == nil {
 		return Begun{}, b.refuseSignIn(ctx, req.Origin, req.Provider, idp.Identity{}, unknownProvider(req.Provider))
 	}
-	handle, browser := session.NewHandle(), req.Browser
-	if !session.IsHandle(browser) {
-		browser = session.NewHandle()
+	return b.begin(ctx, req.Origin, provider, session.Pending{Provider: req.Provider, ReturnTo: req.ReturnTo, Browser: req.Browser}, idp.Want{Fresh: req.Fresh})
+}
+
+// begin sends the browser out, and keeps what is pending.
+func (b *Broker) begin(ctx context.Context, origin Origin, provider Provider, pending session.Pending, want idp.Want) (Begun, error) {
+	want.Handle = session.NewHandle()
+	if !session.IsHandle(pending.Browser) {
+		pending.Browser = session.NewHandle()
 	}
-	to, data, err := provider.Redirector.Begin(ctx, idp.Want{Handle: handle, Fresh: req.Fresh})
+	to, data, err := provider.Redirector.Begin(ctx, want)
 	if err != nil {
-		return Begun{}, b.refuseSignIn(ctx, req.Origin, req.Provider, idp.Identity{}, fmt.Errorf("begin at %s: %w", req.Provider, err))
+		return Begun{}, b.refuseSignIn(ctx, origin, provider.Name, idp.Identity{}, fmt.Errorf("begin at %s: %w", provider.Name, err))
 	}
-	pending := session.Pending{Provider: req.Provider, ReturnTo: req.ReturnTo, Data: data, Browser: browser}
-	if err := b.cfg.Sessions.Keep(ctx, handle, pending); err != nil {
+	pending.Data = data
+	if err := b.cfg.Sessions.Keep(ctx, want.Handle, pending); err != nil {
 		return Begun{}, storeFailed("keep the pending sign-in", err)
 	}
-	return Begun{To: to, Browser: browser}, nil
+	return Begun{To: to, Browser: pending.Browser}, nil
 }
 
 // SignIn judges a provider's answer and makes a session. The cheap checks come
@@ -88,7 +95,11 @@ func (b *Broker) SignIn(ctx context.Context, req SignInRequest) (SignedIn, error
 	if err != nil {
 		return SignedIn{}, b.refuseSignIn(ctx, req.Origin, req.Provider, login.Identity, err)
 	}
-	return b.open(ctx, req.Origin, login, pending.ReturnTo, "")
+	if len(pending.Order) > 0 {
+		return b.openChosen(ctx, req.Origin, login, pending)
+	}
+	in, _, err := b.open(ctx, req.Origin, login, pending.ReturnTo, "")
+	return in, err
 }
 
 // answering is the provider whose answer comes, within the limits.
@@ -105,10 +116,10 @@ func (b *Broker) answering(req SignInRequest) (Provider, error) {
 
 // open makes the session of a login and records it, with a reason where there is
 // something to say.
-func (b *Broker) open(ctx context.Context, origin Origin, login idp.Login, returnTo, reason string) (SignedIn, error) {
+func (b *Broker) open(ctx context.Context, origin Origin, login idp.Login, returnTo, reason string) (SignedIn, session.Session, error) {
 	token, made, err := b.cfg.Sessions.Create(ctx, session.New{Login: login, Via: string(ViaBrowser), Address: origin.client(), Agent: origin.Agent})
 	if err != nil {
-		return SignedIn{}, storeFailed("make a session", err)
+		return SignedIn{}, made, storeFailed("make a session", err)
 	}
 	event := b.event(origin, "signin", login.Identity)
 	event.Outcome, event.Session, event.Reason = audit.Granted, made.ID, reason
@@ -116,9 +127,9 @@ func (b *Broker) open(ctx context.Context, origin Origin, login idp.Login, retur
 		if ended := b.cfg.Sessions.End(context.WithoutCancel(ctx), made.ID); ended != nil {
 			b.cfg.Log.Error("end a session that could not be recorded", "request_id", origin.RequestID, "error", ended)
 		}
-		return SignedIn{}, err
+		return SignedIn{}, made, err
 	}
-	return SignedIn{Token: secret.New(token), Expires: made.Expires, ReturnTo: returnTo}, nil
+	return SignedIn{Token: secret.New(token), Expires: made.Expires, ReturnTo: returnTo}, made, nil
 }
 
 // arrive turns an answer into a Login that counts once.

@@ -62,7 +62,8 @@ func (b *Broker) ConfirmSignIn(ctx context.Context, req ConfirmRequest) (SignedI
 	if err != nil {
 		return SignedIn{}, b.refuseSignIn(ctx, req.Origin, req.Provider, login.Identity, err)
 	}
-	return b.open(ctx, req.Origin, login, "/", idpInitiated)
+	in, _, err := b.open(ctx, req.Origin, login, "/", idpInitiated)
+	return in, err
 }
 
 func (b *Broker) confirmed(ctx context.Context, req ConfirmRequest) (idp.Login, error) {

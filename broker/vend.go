@@ -21,6 +21,11 @@ type Order struct {
 	Role     string // an ARN, or ACCOUNT/ROLE
 	Duration string // "1h", or seconds; "" is the grant's own
 	Policy   string // a session policy as JSON; it may only narrow
+
+	// proof is the person's own assertion, which this request brought; chosen says
+	// that it will come with a sign-in that begins now.
+	proof  idp.Proof
+	chosen bool
 }
 
 // Vended is a filled order.
@@ -95,6 +100,10 @@ func (b *Broker) order(ctx context.Context, origin Origin, caller Caller, order 
 	if err != nil {
 		return policy.Granted{}, none, err
 	}
+	if granted.OwnAssertion && order.proof.IsZero() && !order.chosen {
+		return granted, none, Fail(AccessDenied, "browser_only",
+			"This role is opened in the browser only, from the portal: your identity provider's own assertion proves it to AWS.")
+	}
 	number, err := b.revoked(caller, granted.Grant)
 	if err != nil {
 		return granted, none, err
@@ -113,7 +122,9 @@ func (b *Broker) order(ctx context.Context, origin Origin, caller Caller, order 
 		Policy: sessionPolicy, PolicyARNs: granted.PolicyARNs, HubRole: granted.HubRole, ExternalID: granted.ExternalID, SAMLProvider: granted.SAMLProvider,
 		Session: caller.Session, PolicyDigest: b.cfg.Policy.Digest(), Revocation: number, NotAfter: b.credentialsEnd(caller),
 	}
-	if prove := b.cfg.Prove; prove != nil {
+	if granted.OwnAssertion {
+		spec.Proof = func(context.Context) (secret.String, error) { return order.proof.Open(), nil }
+	} else if prove := b.cfg.Prove; prove != nil {
 		bound := spec
 		spec.Proof = func(ctx context.Context) (secret.String, error) { return prove(ctx, caller.Identity, bound) }
 	}

@@ -19,8 +19,10 @@ type checker struct {
 	root   Pos
 	// saidIssuer says that the issuer has been judged for AWS: one fault is enough.
 	saidIssuer bool
-	faults     Faults
-	warnings   Faults
+	// saidAssertion are the providers that have been judged as sources of assertions for AWS.
+	saidAssertion map[string]bool
+	faults        Faults
+	warnings      Faults
 }
 
 func (c *checker) check() {

@@ -31,6 +31,9 @@ func (c *checker) mode(g *Grant, path string) {
 	if c.set(under(path, "assertion")) && mode != "saml" {
 		c.fault(under(path, "assertion"), "this is for the mode saml; the grant's mode is %s", mode)
 	}
+	if mode == "saml" && g.Assertion.Value == "user" {
+		c.ownAssertion(g, path)
+	}
 	switch mode {
 	case "web-identity":
 		c.awsIssuer("grant " + quoted(g.Name.Value) + " (mode web-identity)")

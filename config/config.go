@@ -262,7 +262,7 @@ type Grant struct {
 	Console        *bool           `yaml:"console" default:"true" doc:"Whether the role may open the AWS console."`
 	DeviceFlow     *bool           `yaml:"device_flow" default:"true" doc:"Whether sessions that came by the device flow may have it."`
 	Mode           Text            `yaml:"mode" enum:"assume-role,web-identity,saml,federation-token" doc:"Overrides aws.mode."`
-	Assertion      Text            `yaml:"assertion" enum:"broker" planned:"user" default:"broker" doc:"Whose assertion the mode saml sends: broker is one that this broker signs."`
+	Assertion      Text            `yaml:"assertion" enum:"broker,user" default:"broker" doc:"Whose assertion the mode saml sends: broker is one that this broker signs; user is the one that the person's browser brings, so that such a role is opened in the portal only."`
 }
 
 // Admins are who sees administration: of one of the providers, and in one of the

@@ -62,6 +62,8 @@ type Login struct {
 	IssuedAt time.Time
 	// NotAfter ends every session made from this login (SAML SessionNotOnOrAfter); zero is no bound.
 	NotAfter time.Time
+	// Proof is the evidence itself, where Want.PassOn asked for it.
+	Proof Proof
 }
 
 // Once identifies one piece of evidence (assertion, code, token) for the replay
@@ -94,6 +96,8 @@ type Want struct {
 	ACR []string
 	// LoginHint is the address the person typed, if any.
 	LoginHint string
+	// PassOn says that the answer itself will be sent on to AWS (Login.Proof).
+	PassOn bool
 }
 
 // Redirect sends the browser to the provider: to URL, or by posting Form.

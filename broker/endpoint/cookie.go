@@ -40,6 +40,20 @@ func (c Cookies) SetSession(w http.ResponseWriter, token secret.String, expires 
 	})
 }
 
+// entered is the request as if it had come with the session that it made, for a page
+// that answers it: its forms carry the token of that session.
+func (c Cookies) entered(r *http.Request, token secret.String) *http.Request {
+	with := r.Clone(r.Context())
+	with.Header.Del("Cookie")
+	for _, cookie := range r.Cookies() {
+		if cookie.Name != c.name("rolecall_session") {
+			with.AddCookie(cookie)
+		}
+	}
+	with.AddCookie(&http.Cookie{Name: c.name("rolecall_session"), Value: token.Reveal()})
+	return with
+}
+
 // ClearSession makes the browser forget its session.
 func (c Cookies) ClearSession(w http.ResponseWriter) {
 	http.SetCookie(w, &http.Cookie{

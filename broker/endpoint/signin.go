@@ -33,6 +33,8 @@ type SignIn struct {
 	Service SignInService
 	Cookies Cookies
 	Pages   SignInPages
+	// Deliver shows what a sign-in has opened (broker.Opened); nil where none can.
+	Deliver func(w http.ResponseWriter, r *http.Request, opened broker.Opened) error
 }
 
 // Out begins a sign-in at a provider of the given type. The query may hold
@@ -109,6 +111,12 @@ func (s SignIn) Confirmed(w http.ResponseWriter, r *http.Request, kind string) e
 func (s SignIn) enter(w http.ResponseWriter, r *http.Request, in broker.SignedIn) error {
 	s.Cookies.SetSession(w, in.Token, in.Expires)
 	s.Cookies.SetLastProvider(w, r.PathValue("provider"))
+	if in.Opened != nil && s.Deliver != nil {
+		if in.Opened.Err != nil {
+			return in.Opened.Err
+		}
+		return s.Deliver(w, s.Cookies.entered(r, in.Token), *in.Opened)
+	}
 	http.Redirect(w, r, LocalPath(in.ReturnTo), http.StatusSeeOther)
 	return nil
 }

@@ -65,8 +65,12 @@ type Granted struct {
 	// HubRole and ExternalID are the account's, where the mode is assume-role.
 	HubRole    iam.RoleARN
 	ExternalID secret.String
-	// SAMLProvider is the ARN of the provider that the account knows the broker as.
+	// SAMLProvider is the ARN of the provider that the account knows the broker as,
+	// or the person's identity provider where OwnAssertion.
 	SAMLProvider string
+	// OwnAssertion says that the order is proven by the person's own assertion, which
+	// a browser must bring.
+	OwnAssertion bool
 }
 
 // Denied is one role that is withheld, and why.

@@ -43,6 +43,7 @@ type grant struct {
 	fixedARNs      []string
 	console        bool
 	mode           string
+	ownAssertion   bool
 }
 
 type tagTemplate struct {
@@ -211,6 +212,10 @@ func (p *Policy) compileMode(g *grant, c config.Grant, faults *config.Faults) {
 	}
 	if known := []string{assumeRole, webIdentity, samlAssertion, federationToken}; !slices.Contains(known, g.mode) {
 		faults.Add(c.Mode.Pos, "mode: %q is not one of: %s", g.mode, strings.Join(known, ", "))
+	}
+	g.ownAssertion = g.mode == samlAssertion && c.Assertion.Value == "user"
+	if g.ownAssertion && (len(c.Tags) > 0 || len(c.TransitiveTags) > 0 || c.SessionName.Value != "" || c.SourceIdentity.Value != "") {
+		faults.Add(c.Assertion.Pos, "assertion: grant %q sends the person's own assertion, which its tags and names cannot change", g.name)
 	}
 	if g.mode != federationToken {
 		return

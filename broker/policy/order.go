@@ -70,6 +70,9 @@ func (o oneGrant) fillMode(out *Granted, r *role) string {
 			return "mode saml: account " + r.arn.Account + " has no saml_provider"
 		}
 		out.SAMLProvider = r.account.samlProvider
+		if o.g.ownAssertion {
+			return o.fillOwn(out)
+		}
 	case out.Mode == federationToken: // the name is all that CloudTrail has
 		out.SessionName = iam.FitName(o.id.Username, o.id.Provider, o.id.Subject, shortLimit, o.ask.NameTaken)
 		out.SourceIdentity = ""
@@ -78,6 +81,9 @@ func (o oneGrant) fillMode(out *Granted, r *role) string {
 }
 
 func (o oneGrant) fillNames(out *Granted, v values) string {
+	if out.OwnAssertion {
+		return ""
+	}
 	if reason := o.fillName(&out.SessionName, o.g.sessionName, v); reason != "" {
 		return "session_name: " + reason
 	}

@@ -27,6 +27,8 @@ type Target struct {
 	HubRole      iam.RoleARN
 	ExternalID   secret.String
 	SAMLProvider string
+	// OwnAssertion says that people's own assertions prove it.
+	OwnAssertion bool
 }
 
 // Targets lists what the grants give, in file order.
@@ -38,7 +40,7 @@ func (p *Policy) Targets() []Target {
 		}
 		t := Target{
 			Grant: g.name, Mode: g.mode, Providers: p.providersOf(g), TransitiveTags: g.transitive,
-			OwnSource: g.sourceIdentity != nil, MaxDuration: min(g.most, iam.MaxDuration),
+			OwnSource: g.sourceIdentity != nil || g.ownAssertion, OwnAssertion: g.ownAssertion, MaxDuration: min(g.most, iam.MaxDuration),
 		}
 		for _, tag := range g.tags {
 			t.TagKeys = append(t.TagKeys, tag.key)

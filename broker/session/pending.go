@@ -23,6 +23,8 @@ type Pending struct {
 	ReturnTo string `json:"return_to,omitempty"`
 	// Data is the provider's own, opaque here.
 	Data []byte `json:"data,omitempty"`
+	// Order is what the broker does with the sign-in, opaque here.
+	Order []byte `json:"order,omitempty"`
 	// For is what is pending: empty is a sign-in at the provider. A handle of one
 	// thing is none of another; whoever takes one looks.
 	For string `json:"for,omitempty"`

@@ -13,7 +13,7 @@ import (
 )
 
 func (d *daemon) dev() *cobra.Command {
-	var listen, data string
+	var listen, data, mode string
 	var asJSON, printConfig, verbose bool
 	c := &cobra.Command{
 		Use:   "dev",
@@ -21,18 +21,15 @@ func (d *daemon) dev() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if printConfig {
-				return assemble.PrintDevConfig(d.stdout)
+				return devUsage(assemble.PrintDevConfig(d.stdout, mode))
 			}
 			log := d.logger(slog.LevelWarn)
 			if verbose {
 				log = d.logger(slog.LevelDebug)
 			}
-			world, err := assemble.NewDev(c.Context(), assemble.DevOptions{Listen: listen, Data: data, Log: log, Now: d.now})
-			if errors.Is(err, assemble.ErrListen) {
-				return errUsage{err}
-			}
+			world, err := assemble.NewDev(c.Context(), assemble.DevOptions{Listen: listen, Data: data, Mode: mode, Log: log, Now: d.now})
 			if err != nil {
-				return err
+				return devUsage(err)
 			}
 			if asJSON {
 				err = printLine(d.stdout, world)
@@ -50,10 +47,19 @@ func (d *daemon) dev() *cobra.Command {
 	}
 	c.Flags().StringVar(&listen, "listen", assemble.DefaultDevListen, "loopback address of the portal; the next two ports serve the identity provider and AWS")
 	c.Flags().StringVar(&data, "data", "", "folder to keep state in (default a new one, removed at the end)")
+	c.Flags().StringVar(&mode, "mode", "assume-role", "how credentials are ordered from the AWS stand-in: assume-role, web-identity or saml")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one line of JSON when ready, and nothing else")
 	c.Flags().BoolVar(&printConfig, "print-config", false, "print the configuration and exit")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log every request to stderr")
 	return c
+}
+
+// devUsage marks what the command line asked for and dev does not do.
+func devUsage(err error) error {
+	if errors.Is(err, assemble.ErrListen) || errors.Is(err, assemble.ErrMode) {
+		return errUsage{err}
+	}
+	return err
 }
 
 func printLine(w io.Writer, world *assemble.Dev) error {

@@ -30,7 +30,7 @@ func TestCheckOnlineAsksTheProviders(t *testing.T) {
 		}
 	})
 	var text bytes.Buffer
-	if err := assemble.PrintDevConfig(&text); err != nil {
+	if err := assemble.PrintDevConfig(&text, ""); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "rolecall.yaml")

@@ -52,12 +52,19 @@ type Person struct {
 	Groups   []string
 	// Team is a further attribute; default the first group.
 	Team string
+	// AWSRoles are what an application for AWS says of them: each the ARN of a role
+	// and that of the SAML provider in its account, joined by a comma.
+	AWSRoles []string
 }
 
 // ServiceProvider is a SAML service provider that may ask for assertions.
 type ServiceProvider struct {
 	EntityID string
 	ACSURL   string
+	// Recipient is whom assertions are made out to. Default ACSURL.
+	Recipient string
+	// AWS adds the attributes that AWS reads.
+	AWS bool
 }
 
 // Client is an OpenID Connect relying party. Without Secret it is a public client.

@@ -1,6 +1,7 @@
 package devidp
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -61,9 +62,19 @@ func (p *IDP) certify() error {
 
 func (p *IDP) entityID() string { return p.config.URL + "/saml/metadata" }
 
-// samlMetadata describes the IdP; crewjam's own Metadata goes by the wall clock
-// and offers encryption that this provider does not do.
 func (p *IDP) samlMetadata(w http.ResponseWriter, _ *http.Request) {
+	document, err := p.SAMLMetadata()
+	if err != nil {
+		p.fail(w, http.StatusInternalServerError, "The metadata could not be made", "")
+		return
+	}
+	w.Header().Set("Content-Type", "application/samlmetadata+xml")
+	_, _ = w.Write(document)
+}
+
+// SAMLMetadata is the document at /saml/metadata; crewjam's own Metadata goes by the
+// wall clock and offers encryption that this provider does not do.
+func (p *IDP) SAMLMetadata() ([]byte, error) {
 	sso := p.config.URL + "/saml/sso"
 	document, err := xml.MarshalIndent(saml.EntityDescriptor{
 		EntityID:   p.entityID(),
@@ -84,12 +95,7 @@ func (p *IDP) samlMetadata(w http.ResponseWriter, _ *http.Request) {
 			},
 		}},
 	}, "", "  ")
-	if err != nil {
-		p.fail(w, http.StatusInternalServerError, "The metadata could not be made", "")
-		return
-	}
-	w.Header().Set("Content-Type", "application/samlmetadata+xml")
-	_, _ = w.Write(append([]byte(xml.Header), document...))
+	return append([]byte(xml.Header), document...), err
 }
 
 // registry answers crewjam's question for a service provider.
@@ -191,6 +197,16 @@ func (p *IDP) assertion(request *saml.IdpAuthnRequest, s session) *saml.Assertio
 	if policy := request.Request.NameIDPolicy; policy != nil && policy.Format != nil && *policy.Format == emailName && s.person.Email != "" {
 		name = &saml.NameID{Format: emailName, Value: s.person.Email}
 	}
+	recipient, list := request.ACSEndpoint.Location, attributes(s.person)
+	for _, sp := range p.config.ServiceProviders {
+		if sp.EntityID != audience {
+			continue
+		}
+		recipient = cmp.Or(sp.Recipient, recipient)
+		if sp.AWS {
+			list = append(list, awsAttributes(s.person)...)
+		}
+	}
 	until := request.Now.Add(assertionLife)
 	return &saml.Assertion{
 		ID:           "_" + hex.EncodeToString(random(20)),
@@ -202,7 +218,7 @@ func (p *IDP) assertion(request *saml.IdpAuthnRequest, s session) *saml.Assertio
 			SubjectConfirmations: []saml.SubjectConfirmation{{
 				Method: bearerMethod,
 				SubjectConfirmationData: &saml.SubjectConfirmationData{
-					InResponseTo: request.Request.ID, NotOnOrAfter: until, Recipient: request.ACSEndpoint.Location,
+					InResponseTo: request.Request.ID, NotOnOrAfter: until, Recipient: recipient,
 				},
 			}},
 		},
@@ -214,7 +230,7 @@ func (p *IDP) assertion(request *saml.IdpAuthnRequest, s session) *saml.Assertio
 			AuthnInstant: s.since.UTC(), SessionIndex: s.id,
 			AuthnContext: saml.AuthnContext{AuthnContextClassRef: &saml.AuthnContextClassRef{Value: passwordContext}},
 		}},
-		AttributeStatements: []saml.AttributeStatement{{Attributes: attributes(s.person)}},
+		AttributeStatements: []saml.AttributeStatement{{Attributes: list}},
 	}
 }
 
@@ -237,6 +253,20 @@ func attributes(person Person) []saml.Attribute {
 	add("displayName", person.Name)
 	add("team", person.team())
 	add("groups", person.Groups...)
+	return list
+}
+
+// awsAttributes are what AWS reads: the roles, and the name of the session.
+func awsAttributes(person Person) []saml.Attribute {
+	const prefix = "https://aws.amazon.com/SAML/Attributes/"
+	roles := saml.Attribute{Name: prefix + "Role", NameFormat: basicName}
+	for _, role := range person.AWSRoles {
+		roles.Values = append(roles.Values, saml.AttributeValue{Type: "xs:string", Value: role})
+	}
+	list := []saml.Attribute{{Name: prefix + "RoleSessionName", NameFormat: basicName, Values: []saml.AttributeValue{{Type: "xs:string", Value: person.Username}}}}
+	if len(roles.Values) > 0 {
+		list = append(list, roles)
+	}
 	return list
 }
 

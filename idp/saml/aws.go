@@ -1,6 +1,7 @@
 package saml
 
 import (
+	"encoding/base64"
 	"regexp"
 	"slices"
 
@@ -41,4 +42,47 @@ func awsRoles(values []string) ([]string, *idp.Rejection) {
 		}
 	}
 	return roles, nil
+}
+
+// awsSignIn is the address that AWS demands as the Recipient of an assertion.
+var awsSignIn = regexp.MustCompile(`^https://([a-z0-9-]+\.)?signin\.(aws\.amazon\.com|amazonaws-us-gov\.com|amazonaws\.cn)/saml$`)
+
+// forAWS reports whether assertions are made out to AWS (acs_url) and only brought
+// to us, to be passed on.
+func (p *Provider) forAWS() bool { return awsSignIn.MatchString(p.acsURL) }
+
+// arrival is where browsers bring responses: acs_url, or our own address where
+// acs_url is AWS's.
+func (p *Provider) arrival() string {
+	if p.forAWS() {
+		return p.config.URL + "/saml/" + p.config.Provider.Name.Value + "/acs"
+	}
+	return p.acsURL
+}
+
+func (p *Provider) destinations() []string {
+	if p.forAWS() {
+		return []string{p.arrival()}
+	}
+	return nil
+}
+
+// maxPassedOn is what STS takes of an assertion, in characters of base64.
+const maxPassedOn = 100_000
+
+// passOn gives a login with the very bytes that were verified, for STS. It reads
+// neither what is encrypted nor what is too large.
+func passOn(verdict Verdict, document []byte) (idp.Login, error) {
+	for _, step := range verdict.Steps {
+		if step.Step == notedEncrypted || step.Step == notedEncryptedID {
+			return idp.Login{}, idp.Reject("encrypted", "AWS cannot read an encrypted assertion: switch encryption off for this application at the provider")
+		}
+	}
+	text := base64.StdEncoding.EncodeToString(document)
+	if len(text) > maxPassedOn {
+		return idp.Login{}, idp.Reject("too-large", "the response has %d characters, and AWS takes %d: let the provider name fewer roles or groups", len(text), maxPassedOn)
+	}
+	login := verdict.Login
+	login.Proof = idp.Seal(text)
+	return login, nil
 }

@@ -61,7 +61,7 @@ func (j *judgement) checkIssued(what string, at time.Time) *idp.Rejection {
 func (j *judgement) checkDestination() *idp.Rejection {
 	destination, named := j.head.attr("Destination")
 	switch {
-	case named && destination != "" && !j.ours(destination):
+	case named && destination != "" && !j.ours(destination) && !slices.Contains(j.Destinations, destination):
 		return idp.Reject("destination", "the Destination is %q and not %q", shorten(destination), j.ACSURL)
 	case named && destination != "":
 		j.fits("destination", "%s", shorten(destination))

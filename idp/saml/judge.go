@@ -20,6 +20,8 @@ type Case struct {
 	// EntityID and ACSURL are ours; Recipients are further accepted Recipients.
 	EntityID, ACSURL string
 	Recipients       []string
+	// Destinations are further accepted Destinations of a Response.
+	Destinations []string
 	// At is the time of judging, Skew how far the provider's clock may be off.
 	At   time.Time
 	Skew time.Duration

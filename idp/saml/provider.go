@@ -190,6 +190,7 @@ type pending struct {
 	Since  time.Time     `json:"since,omitzero"`
 	MaxAge time.Duration `json:"max_age,omitempty"`
 	ACR    []string      `json:"acr,omitempty"`
+	PassOn bool          `json:"pass_on,omitempty"`
 }
 
 // Begin implements idp.Redirector: an AuthnRequest by HTTP-Redirect, or by
@@ -204,7 +205,7 @@ func (p *Provider) Begin(ctx context.Context, want idp.Want) (idp.Redirect, []by
 	if err != nil {
 		return idp.Redirect{}, nil, err
 	}
-	kept := pending{ID: request.id, MaxAge: want.MaxAge, ACR: want.ACR}
+	kept := pending{ID: request.id, MaxAge: want.MaxAge, ACR: want.ACR, PassOn: want.PassOn}
 	if want.Fresh {
 		kept.Since = request.at
 	}
@@ -244,6 +245,9 @@ func (p *Provider) Finish(ctx context.Context, data []byte, answer idp.Answer) (
 	if err := verdict.Err(); err != nil {
 		return idp.Login{}, err
 	}
+	if kept.PassOn {
+		return passOn(verdict, document)
+	}
 	return verdict.Login, nil
 }
 
@@ -251,7 +255,7 @@ func (p *Provider) Finish(ctx context.Context, data []byte, answer idp.Answer) (
 func (p *Provider) judgedAs(m *Metadata) Case {
 	return Case{
 		Provider: p.config.Provider.Name.Value, IDP: m,
-		EntityID: p.entityID, ACSURL: p.acsURL,
+		EntityID: p.entityID, ACSURL: p.acsURL, Destinations: p.destinations(),
 		At: p.config.Now(), Skew: p.config.Provider.ClockSkew,
 		Allow: p.allow, Mapping: p.mapping, Decryption: p.decryption,
 		AWSAttributes: p.config.Provider.AWSAttributes,

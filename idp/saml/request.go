@@ -32,9 +32,18 @@ func (p *Provider) request(m *Metadata, want idp.Want) authnRequest {
 	return authnRequest{
 		id: newMessageID(), at: p.config.Now().UTC(),
 		destination: or(m.redirectURL, m.postURL),
-		issuer:      p.entityID, acs: p.acsURL,
+		issuer:      p.entityID, acs: p.wantedACS(),
 		fresh: want.Fresh, contexts: want.ACR,
 	}
+}
+
+// wantedACS is the address that a request names for its answer. Where acs_url is
+// AWS's none is: the provider would send the browser there, and not to us.
+func (p *Provider) wantedACS() string {
+	if p.forAWS() {
+		return ""
+	}
+	return p.acsURL
 }
 
 // newMessageID is an ID that nobody can guess.
@@ -47,12 +56,13 @@ func newMessageID() string {
 // xml is the request in canonical form.
 func (r authnRequest) xml() []byte {
 	b := &builder{}
-	b.open("samlp:AuthnRequest",
-		"xmlns:samlp", spaceProtocol, "AssertionConsumerServiceURL", r.acs, "Destination", r.destination)
+	b.open("samlp:AuthnRequest", "xmlns:samlp", spaceProtocol)
+	b.attr(r.acs != "", "AssertionConsumerServiceURL", r.acs)
+	b.attr(true, "Destination", r.destination)
 	b.attr(r.fresh, "ForceAuthn", "true")
 	b.attr(true, "ID", r.id)
 	b.attr(true, "IssueInstant", r.at.Format("2006-01-02T15:04:05Z"))
-	b.attr(true, "ProtocolBinding", bindingPOST)
+	b.attr(r.acs != "", "ProtocolBinding", bindingPOST)
 	b.attr(true, "Version", "2.0")
 	b.open("saml:Issuer", "xmlns:saml", spaceAssertion)
 	b.text(r.issuer)

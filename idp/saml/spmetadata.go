@@ -31,7 +31,7 @@ func (p *Provider) Metadata() ([]byte, error) {
 			b.close()
 		}
 	}
-	b.open("md:AssertionConsumerService", "Binding", bindingPOST, "Location", p.acsURL, "index", "0", "isDefault", "true")
+	b.open("md:AssertionConsumerService", "Binding", bindingPOST, "Location", p.arrival(), "index", "0", "isDefault", "true")
 	b.close()
 	b.close()
 	b.close()

@@ -52,6 +52,9 @@ func TestANameCannotBecomeMarkup(t *testing.T) {
 			"consent": func(w http.ResponseWriter, r *http.Request) error {
 				return pages.Consent(w, r, Consent{Username: evil, Client: evil, RedirectURI: evil, May: []string{evil}, Action: evil, Hidden: []Field{{evil, evil}}})
 			},
+			"goon": func(w http.ResponseWriter, r *http.Request) error {
+				return pages.GoOn(w, r, evil, evil, evil)
+			},
 			"leave": func(w http.ResponseWriter, r *http.Request) error {
 				return pages.Leave(w, r, idp.Redirect{URL: evil})
 			},

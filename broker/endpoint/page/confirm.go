@@ -23,10 +23,26 @@ func (p *Pages) Leave(w http.ResponseWriter, r *http.Request, to idp.Redirect) e
 		endpoint.AllowFormAction(w, to.Form.Action)
 		return p.AutoPost(w, r, *to.Form)
 	}
-	host := ""
-	if u, err := url.Parse(to.URL); err == nil {
-		host = u.Host
+	return p.onward(w, r, look{name: "leave", title: "Signing out"}, onward{URL: to.URL})
+}
+
+// onward is a page that leads to another site by itself.
+type onward struct {
+	URL, Title, Text string
+	Host             string // of URL, filled in by the page
+}
+
+// GoOn sends the browser on to another site, by an address that is no redirect:
+// see Leave. The address may sign somebody in; the page is not kept, and no
+// Referer tells of it.
+func (p *Pages) GoOn(w http.ResponseWriter, r *http.Request, to, title, text string) error {
+	return p.onward(w, r, look{name: "goon", title: title}, onward{URL: to, Title: title, Text: text})
+}
+
+func (p *Pages) onward(w http.ResponseWriter, r *http.Request, l look, view onward) error {
+	if u, err := url.Parse(view.URL); err == nil {
+		view.Host = u.Host
 	}
-	w.Header().Set("Refresh", "0; url="+to.URL)
-	return p.render(w, r, look{name: "leave", title: "Signing out"}, struct{ URL, Host string }{to.URL, host})
+	w.Header().Set("Refresh", "0; url="+view.URL)
+	return p.render(w, r, l, view)
 }

@@ -94,8 +94,11 @@ func signInSamples(p *Pages) map[string]endpoint.Handler {
 		"signedout":     showing(p.SignedOut, SignedOut{}),
 		"signedout-ask": showing(p.SignedOut, SignedOut{Asks: true}),
 		"leave":         showing(p.Leave, idp.Redirect{URL: "https://idp.example.com/slo?SAMLRequest=x&RelayState=h"}),
-		"confirm":       showing(p.ConfirmSignIn, broker.Confirmation{Handle: strings.Repeat("h", 43), Provider: "corp", Label: "Corporate sign-in", Username: "alice@example.com", Subject: "e-1042"}),
-		"autopost":      showing(p.AutoPost, idp.Form{Action: "https://idp.example.com/sso", Fields: map[string]string{"SAMLRequest": "PHNhbWw+", "RelayState": "h"}}),
+		"goon": func(w http.ResponseWriter, r *http.Request) error {
+			return p.GoOn(w, r, "https://signin.aws.amazon.com/federation?Action=login&SigninToken=t", "Opening the AWS console", "As production/Admin.")
+		},
+		"confirm":  showing(p.ConfirmSignIn, broker.Confirmation{Handle: strings.Repeat("h", 43), Provider: "corp", Label: "Corporate sign-in", Username: "alice@example.com", Subject: "e-1042"}),
+		"autopost": showing(p.AutoPost, idp.Form{Action: "https://idp.example.com/sso", Fields: map[string]string{"SAMLRequest": "PHNhbWw+", "RelayState": "h"}}),
 		"consent": showing(p.Consent, Consent{
 			Username: "alice@example.com", Client: "rolecall CLI", RedirectURI: "http://127.0.0.1:49152/callback", Action: "/oauth2/authorize",
 			May: []string{"list your accounts and roles", "fetch temporary keys for your roles"}, Hidden: []Field{{"request", "r-1"}},

@@ -41,6 +41,14 @@ type fakeBroker struct {
 	kept    account.Marks
 	used    []string
 	asked   []string // of Why
+	chosen  []broker.Choice
+}
+
+const ssoURL = "https://idp.example.com/sso?SAMLRequest=x"
+
+func (f *fakeBroker) Choose(_ context.Context, _ broker.Origin, _ broker.Caller, _ string, choice broker.Choice) (broker.Begun, error) {
+	f.chosen = append(f.chosen, choice)
+	return broker.Begun{To: idp.Redirect{URL: ssoURL}, Browser: "state-of-alice"}, f.err
 }
 
 func (f *fakeBroker) Marks(context.Context, broker.Caller) (account.Marks, error) { return f.kept, nil }
@@ -123,7 +131,7 @@ func site(t *testing.T, fake *fakeBroker) http.Handler {
 		URL: &url.URL{Scheme: "http", Host: "sso.example.com"}, Problems: pages,
 		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon },
 	}, pages, Endpoint{
-		Service: fake, Explain: fake, Own: fake, Pages: pages, URL: "http://sso.example.com", Region: "eu-west-1",
+		Service: fake, Explain: fake, Chooser: fake, Own: fake, Pages: pages, URL: "http://sso.example.com", Region: "eu-west-1",
 		ConsoleOrigins: []string{"https://signin.aws.example", "https://*.console.aws.example"}, Now: func() time.Time { return noon },
 	})
 }

@@ -58,12 +58,16 @@ type RolePages interface {
 	Console(w http.ResponseWriter, r *http.Request, view page.Console) error
 	Opening(w http.ResponseWriter, r *http.Request, view page.Opening) error
 	Keys(w http.ResponseWriter, r *http.Request, view page.Keys) error
+	GoOn(w http.ResponseWriter, r *http.Request, to, title, text string) error
+	endpoint.AutoPostPage
 }
 
 // Endpoint serves the portal.
 type Endpoint struct {
 	Service Service
 	Explain Explainer
+	// Chooser opens roles with the person's own assertion.
+	Chooser Chooser
 	Own     Own
 	Pages   Pages
 	Cookies endpoint.Cookies

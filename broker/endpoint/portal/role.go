@@ -118,6 +118,11 @@ func (e Endpoint) openConsole(w http.ResponseWriter, r *http.Request, caller bro
 	if err != nil {
 		return err
 	}
+	if found && role.OwnAssertion {
+		return e.choose(w, r, caller, broker.Choice{
+			Role: role.ARN.String(), Console: true, Service: r.PostFormValue("service"), Region: r.PostFormValue("region"),
+		})
+	}
 	console, err := e.Service.Console(r.Context(), endpoint.Origin(r), caller, broker.ConsoleOrder{
 		Role: orderRef(r, role, found), Service: r.PostFormValue("service"), Region: r.PostFormValue("region"),
 	})
@@ -157,6 +162,9 @@ func (e Endpoint) makeKeys(w http.ResponseWriter, r *http.Request, caller broker
 		return err
 	}
 	asked := r.PostFormValue("duration")
+	if found && role.OwnAssertion {
+		return e.choose(w, r, caller, broker.Choice{Role: role.ARN.String(), Duration: asked})
+	}
 	vended, err := e.Service.Vend(r.Context(), endpoint.Origin(r), caller, broker.Order{Role: orderRef(r, role, found), Duration: asked})
 	if stepUp(err, &shown) && found {
 		return e.showKeys(w, r, caller, shown, nil)
@@ -171,13 +179,7 @@ func (e Endpoint) makeKeys(w http.ResponseWriter, r *http.Request, caller broker
 	if vended.Stale {
 		w.Header().Set("X-Rolecall-Stale", "1")
 	}
-	left, whole := vended.Credentials.Expires.Sub(e.Now()), role.Duration
-	if seconds, err := strconv.ParseUint(asked, 10, 32); err == nil {
-		whole = time.Duration(seconds) * time.Second
-	}
-	return e.showKeys(w, r, caller, shown, &page.Issued{
-		Credentials: vended.Credentials, Left: left, Of: max(left, whole), Region: e.Region, Stale: vended.Stale,
-	})
+	return e.showKeys(w, r, caller, shown, e.issued(role, vended, asked))
 }
 
 // orderRef is the role as the broker is asked for it: the ARN where the caller's

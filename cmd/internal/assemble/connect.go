@@ -76,7 +76,11 @@ func (g *generation) mount(d *Daemon, authorization *oauth.Server, published *is
 	}
 	edge := d.edgeConfig(c, public)
 	edge.Problems = pages
-	signIn := endpoint.SignIn{Service: g.broker, Cookies: cookies, Pages: pages}
+	home := portal.Endpoint{
+		Service: g.broker, Explain: g.broker, Chooser: g.broker, Own: g.account, Admin: g.desk.Admits,
+		Pages: pages, Cookies: cookies, URL: serverURL(c), Region: c.AWS.Region, ConsoleOrigins: consoleOrigins(c), Now: o.Now,
+	}
+	signIn := endpoint.SignIn{Service: g.broker, Cookies: cookies, Pages: pages, Deliver: home.Deliver}
 	door := visitor.Door{Sessions: g.broker, Cookies: cookies, Admin: g.desk.Admits}
 	own, err := accountendpoint.New(accountendpoint.Config{Service: g.account, Marks: g.account, Roles: g.broker, Door: door, Pages: pages, Now: o.Now})
 	if err != nil {
@@ -93,7 +97,7 @@ func (g *generation) mount(d *Daemon, authorization *oauth.Server, published *is
 		login.Endpoint{Service: g.broker, Pages: pages, Cookies: cookies},
 		samlendpoint.Endpoint{SignIn: signIn, Metadata: g.broker, Logout: g.broker},
 		oidcendpoint.Endpoint{SignIn: signIn, Logout: g.broker},
-		portal.Endpoint{Service: g.broker, Explain: g.broker, Own: g.account, Admin: g.desk.Admits, Pages: pages, Cookies: cookies, URL: serverURL(c), Region: c.AWS.Region, ConsoleOrigins: consoleOrigins(c), Now: o.Now},
+		home,
 		token.Endpoint{
 			Service: authorization, Extensions: authorization, Exchanger: g.broker, Audiences: []string{serverURL(c), published.URL()},
 			Sessions: g.broker, Metadata: published, Pages: consentPage{pages}, Cookies: cookies, Now: o.Now,

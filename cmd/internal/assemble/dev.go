@@ -2,6 +2,7 @@ package assemble
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -13,11 +14,12 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"text/template"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/rolecall/rolecall/broker/devaws"
@@ -36,12 +38,21 @@ const DefaultDevListen = "127.0.0.1:8400"
 type DevOptions struct {
 	Listen string // HOST:PORT, loopback only; port 0 is a free one
 	Data   string // folder for store, keys and audit; "" is a new one, removed at the end
+	Mode   string // aws.mode; "" is assume-role
 	Log    *slog.Logger
 	Now    func() time.Time
 }
 
-// ErrListen marks an address that dev does not listen on.
-var ErrListen = errors.New("not an address for rolecalld dev")
+// ErrListen marks an address that dev does not listen on, ErrMode a mode that its
+// grants cannot be ordered by.
+var (
+	ErrListen = errors.New("not an address for rolecalld dev")
+	ErrMode   = errors.New("not a mode of rolecalld dev: want assume-role, web-identity or saml")
+)
+
+// devModes are the modes of dev.yaml. federation-token is none: its grants need
+// session policies.
+var devModes = []string{"assume-role", "web-identity", "saml"}
 
 // Dev is a whole world on loopback: broker, identity provider, AWS.
 type Dev struct {
@@ -60,18 +71,23 @@ type Dev struct {
 
 // devPlaces are the addresses in dev.yaml.
 type devPlaces struct {
-	URL, Listen, Store, IDP, AWS string
+	URL, Listen, Store, IDP, AWS, Mode string
 }
 
 // PrintDevConfig writes the configuration that dev runs, with its usual addresses.
-func PrintDevConfig(w io.Writer) error {
+func PrintDevConfig(w io.Writer, mode string) error {
 	return writeDevConfig(w, devPlaces{
-		URL: "http://" + DefaultDevListen, Listen: DefaultDevListen, Store: "rolecall.db",
+		Mode: mode,
+		URL:  "http://" + DefaultDevListen, Listen: DefaultDevListen, Store: "rolecall.db",
 		IDP: "http://127.0.0.1:8401", AWS: "http://127.0.0.1:8402",
 	})
 }
 
 func writeDevConfig(w io.Writer, places devPlaces) error {
+	places.Mode = cmp.Or(places.Mode, devModes[0])
+	if !slices.Contains(devModes, places.Mode) {
+		return fmt.Errorf("--mode %q: %w", places.Mode, ErrMode)
+	}
 	t, err := template.New("dev.yaml").Parse(devConfig)
 	if err != nil {
 		return err
@@ -112,12 +128,15 @@ func (d *Dev) build(ctx context.Context) (err error) {
 	if d.idp, err = d.newDevIDP(); err != nil {
 		return fmt.Errorf("identity provider: %w", err)
 	}
-	var keys aws.CredentialsProvider
-	if d.aws, keys, err = d.newDevAWS(); err != nil {
+	user := newDevUser()
+	own := credentials.NewStaticCredentialsProvider(user.AccessKeyID, user.SecretAccessKey.Reveal(), "")
+	if d.daemon, err = New(ctx, Options{Config: d.Config, Log: d.options.Log, Now: d.options.Now, AWS: own}); err != nil {
+		return err
+	}
+	if d.aws, err = d.newDevAWS(ctx, user); err != nil {
 		return fmt.Errorf("AWS stand-in: %w", err)
 	}
-	d.daemon, err = New(ctx, Options{Config: d.Config, Log: d.options.Log, Now: d.options.Now, AWS: keys})
-	return err
+	return nil
 }
 
 // listen takes three loopback ports: the one asked for and the two after it, or
@@ -169,7 +188,7 @@ func (d *Dev) configure() error {
 	if err != nil {
 		return err
 	}
-	places := devPlaces{URL: d.URL, Listen: d.listeners[0].Addr().String(), Store: store, IDP: d.IDP, AWS: d.AWS}
+	places := devPlaces{URL: d.URL, Listen: d.listeners[0].Addr().String(), Store: store, IDP: d.IDP, AWS: d.AWS, Mode: d.options.Mode}
 	err = writeDevConfig(&text, places)
 	if err != nil {
 		return err

@@ -218,7 +218,7 @@ func TestTheLineOfJSONIsWhatScriptsRead(t *testing.T) {
 func TestThePrintedConfigurationIsValidAndServeRunsItWithoutANetwork(t *testing.T) {
 	t.Parallel()
 	var text bytes.Buffer
-	if err := PrintDevConfig(&text); err != nil {
+	if err := PrintDevConfig(&text, ""); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "rolecall.yaml")

@@ -1,6 +1,8 @@
 package assemble
 
 import (
+	"cmp"
+
 	"github.com/rolecall/rolecall/cmd/internal/awssetup"
 	"github.com/rolecall/rolecall/config"
 	"github.com/rolecall/rolecall/config/secret"
@@ -17,8 +19,14 @@ func AWSSetup(c *config.Config, principal, operator string) (*awssetup.Setup, er
 	for _, a := range c.Accounts {
 		ids[a.ID.Value] = a.ExternalID
 	}
+	acs := map[string]string{}
+	for _, p := range c.Providers {
+		if p.Type.Value == "saml" {
+			acs[p.Name.Value] = cmp.Or(p.ACSURL.Value, serverURL(c)+"/saml/"+p.Name.Value+"/acs")
+		}
+	}
 	return awssetup.New(awssetup.Config{
 		Targets: compiled.Targets(), Issuer: issuerURL(c), Audience: c.AWS.Audience.Value, Principal: principal,
-		RevocationRole: c.AWS.RevocationRole.Value, Operator: operator, ExternalIDs: ids,
+		RevocationRole: c.AWS.RevocationRole.Value, Operator: operator, ExternalIDs: ids, ACS: acs,
 	})
 }

@@ -29,6 +29,9 @@ type Config struct {
 	Principal string
 	// RevocationRole is aws.revocation_role, Operator the ARN of who may assume it.
 	RevocationRole, Operator string
+	// ACS is the acs_url of SAML providers, by their names: the recipient of people's
+	// own assertions.
+	ACS map[string]string
 	// ExternalIDs are those of accounts, by their id.
 	ExternalIDs map[string]secret.String
 }
@@ -89,6 +92,9 @@ func New(config Config) (*Setup, error) {
 			s.Notes = append(s.Notes, fmt.Sprintf("grant %s: its roles are known only with the person; take the trust policy of a grant that names a role as the pattern", t.Grant))
 			continue
 		}
+		if note := "the SAML provider " + t.SAMLProvider + " is people's own identity provider: make it of that one's metadata; it is not in here"; t.OwnAssertion && !slices.Contains(s.Notes, note) {
+			s.Notes = append(s.Notes, note)
+		}
 		r := find(t.Role)
 		r.account, r.longest = t.Account, max(r.longest, t.MaxDuration)
 		r.uses = append(r.uses, t)
@@ -148,6 +154,10 @@ func (s *Setup) trust(r *role) Document {
 		d.Statement = append(d.Statement, st)
 	}
 	for i, t := range r.uses {
+		if t.OwnAssertion {
+			d.Statement = append(d.Statement, s.trustOwn(i, t))
+			continue
+		}
 		st := Statement{Sid: fmt.Sprintf("Rolecall%d", i+1), Effect: "Allow", Action: []string{""}}
 		st.Condition = map[string]map[string]any{"StringLike": {"sts:SourceIdentity": sources(t)}}
 		equal := map[string]any{}
@@ -181,6 +191,22 @@ func (s *Setup) trust(r *role) Document {
 		d.Statement = append(d.Statement, st)
 	}
 	return d
+}
+
+// trustOwn admits people's own assertions: what they say, the identity provider
+// decides, so that it may tag sessions and set the source identity as well.
+func (s *Setup) trustOwn(i int, t policy.Target) Statement {
+	var recipients []string
+	for _, p := range t.Providers {
+		if acs := s.config.ACS[p]; acs != "" && !slices.Contains(recipients, acs) {
+			recipients = append(recipients, acs)
+		}
+	}
+	return Statement{
+		Sid: fmt.Sprintf("Rolecall%d", i+1), Effect: "Allow", Principal: map[string]any{"Federated": t.SAMLProvider},
+		Action:    []string{"sts:AssumeRoleWithSAML", "sts:TagSession", "sts:SetSourceIdentity"},
+		Condition: map[string]map[string]any{"StringEquals": {"SAML:aud": recipients}},
+	}
 }
 
 // sources are the source identities of the people who may have it.

@@ -66,3 +66,33 @@ func TestARoleOfSeveralGrantsHasAStatementForEach(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// What the person's own provider says in its assertion is its own: the trust policy
+// holds to the provider and to whom it makes the assertion out, and nothing of ours
+// is put in its place.
+func TestARoleByPeoplesOwnAssertionsTrustsTheirProvider(t *testing.T) {
+	t.Parallel()
+	own := target("Admin")
+	own.Mode, own.OwnAssertion, own.OwnSource, own.SAMLProvider = "saml", true, true, "arn:aws:iam::111122223333:saml-provider/corp"
+	s, err := New(Config{Targets: []policy.Target{own}, ACS: map[string]string{"corp": "https://signin.aws.amazon.com/saml"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := s.TrustPolicies()["arn:aws:iam::111122223333:role/Admin"].text()
+	for _, want := range []string{`"Federated":"arn:aws:iam::111122223333:saml-provider/corp"`, `"SAML:aud":["https://signin.aws.amazon.com/saml"]`, "sts:AssumeRoleWithSAML"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is not in %s", want, text)
+		}
+	}
+	if strings.Contains(text, "sub") || strings.Contains(text, "SourceIdentity\"") && strings.Contains(text, "StringLike") {
+		t.Error(text)
+	}
+	for _, render := range []func() ([]byte, error){s.Terraform, s.CloudFormation} {
+		if out, err := render(); err != nil || strings.Contains(string(out), "aws_iam_saml_provider") || strings.Contains(string(out), "AWS::IAM::SAMLProvider") {
+			t.Errorf("%v: %s", err, out)
+		}
+	}
+	if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "its") && !strings.Contains(s.Notes[0], "that one's metadata") {
+		t.Errorf("%q", s.Notes)
+	}
+}

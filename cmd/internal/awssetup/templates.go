@@ -29,7 +29,7 @@ func (s *Setup) federated(account string) (oidc bool, saml string) {
 		for _, t := range r.uses {
 			if r.arn.Account == account {
 				oidc = oidc || t.Mode == "web-identity"
-				if t.Mode == "saml" {
+				if t.Mode == "saml" && !t.OwnAssertion {
 					saml = t.SAMLProvider
 				}
 			}
