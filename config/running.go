@@ -70,8 +70,8 @@ func (r *running) key(v reflect.Value, f field, path string, depth int, kind str
 	case isMap:
 		r.mapping(v, f, path, depth)
 	default:
-		if text, ok := valueText(v); ok && (set || f.fallback != "" || !v.IsZero()) {
-			r.lines = append(r.lines, Line{Depth: depth, Text: f.key + ": " + plain(text), Default: !set})
+		if text, ok := scalar(v); ok && (set || f.fallback != "" || !v.IsZero()) {
+			r.lines = append(r.lines, Line{Depth: depth, Text: f.key + ": " + text, Default: !set})
 		}
 	}
 }
@@ -150,6 +150,15 @@ func valueText(v reflect.Value) (string, bool) {
 	default:
 		return fmt.Sprint(value), true
 	}
+}
+
+// scalar is valueText as it stands in YAML: only what is text may need quotes.
+func scalar(v reflect.Value) (string, bool) {
+	text, ok := valueText(v)
+	if v.CanInt() && shapeOf(v.Type()) != isDuration {
+		return text, ok
+	}
+	return plain(text), ok
 }
 
 // withoutPassword hides what an address may hold before its host.

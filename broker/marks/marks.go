@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -68,10 +69,23 @@ type Store interface {
 type Book struct {
 	store Store
 	now   func() time.Time
+
+	mu   sync.Mutex
+	last map[[2]string]Recent // by person, for Use
 }
 
+// Use writes a role that was used last anyway no more often than each useEvery: a
+// program that fetches credentials all day must not write all day. maxLast bounds
+// how many people that is known of.
+const (
+	useEvery = 5 * time.Minute
+	maxLast  = 10_000
+)
+
 // NewBook makes a Book.
-func NewBook(store Store, now func() time.Time) *Book { return &Book{store, now} }
+func NewBook(store Store, now func() time.Time) *Book {
+	return &Book{store: store, now: now, last: map[[2]string]Recent{}}
+}
 
 // Of gives what is kept of one person.
 func (b *Book) Of(ctx context.Context, provider, subject string) (Kept, error) {
@@ -121,5 +135,29 @@ func (b *Book) Favour(ctx context.Context, provider, subject, account string, fa
 
 // Use remembers that a role was used now.
 func (b *Book) Use(ctx context.Context, provider, subject, role string) error {
-	return b.store.PutRecentRole(ctx, provider, subject, Recent{Role: role, Used: b.now()})
+	used := Recent{Role: role, Used: b.now()}
+	if !b.isNews([2]string{provider, subject}, used) {
+		return nil
+	}
+	if err := b.store.PutRecentRole(ctx, provider, subject, used); err != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.last, [2]string{provider, subject})
+		return err
+	}
+	return nil
+}
+
+// isNews reports whether a use changes the list, or its time by much.
+func (b *Book) isNews(who [2]string, used Recent) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if last := b.last[who]; last.Role == used.Role && used.Used.Sub(last.Used) < useEvery {
+		return false
+	}
+	if len(b.last) >= maxLast {
+		clear(b.last)
+	}
+	b.last[who] = used
+	return true
 }

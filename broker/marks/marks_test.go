@@ -1,6 +1,7 @@
 package marks_test
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -118,5 +119,68 @@ func TestTheRolesUsedLastAreNewestFirstAndFew(t *testing.T) {
 	}
 	if !got.Recent[0].Used.Equal(now) {
 		t.Errorf("used %v", got.Recent[0].Used)
+	}
+}
+
+// counting counts what is written.
+type counting struct {
+	marks.Store
+	written int
+	err     error
+}
+
+func (c *counting) PutRecentRole(ctx context.Context, provider, subject string, r marks.Recent) error {
+	c.written++
+	if c.err != nil {
+		return c.err
+	}
+	return c.Store.PutRecentRole(ctx, provider, subject, r)
+}
+
+func TestARoleThatIsFetchedAllDayIsWrittenNowAndThen(t *testing.T) {
+	t.Parallel()
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "rolecall.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	now, kept := start, &counting{Store: store}
+	b := marks.NewBook(kept, func() time.Time { return now })
+	use := func(subject, role string) {
+		t.Helper()
+		if err := b.Use(t.Context(), "corp", subject, role); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 100 {
+		use("1", "a")
+		now = now.Add(time.Second)
+	}
+	if kept.written != 1 {
+		t.Errorf("written %d times in 100 seconds", kept.written)
+	}
+	use("1", "b")
+	use("1", "a")
+	use("2", "a")
+	if kept.written != 4 {
+		t.Errorf("another role, the first one again and another person: written %d times", kept.written)
+	}
+	now = now.Add(5 * time.Minute)
+	use("1", "a")
+	if kept.written != 5 {
+		t.Errorf("after five minutes: written %d times", kept.written)
+	}
+	got, err := b.Of(t.Context(), "corp", "1")
+	if err != nil || len(got.Recent) != 2 || got.Recent[0].Role != "a" || !got.Recent[0].Used.Equal(now) {
+		t.Errorf("%+v, %v", got.Recent, err)
+	}
+	kept.err = errors.New("down")
+	if err := b.Use(t.Context(), "corp", "1", "c"); err == nil {
+		t.Error("a store that is down is no error")
+	}
+	kept.err, now = nil, now.Add(time.Second)
+	use("1", "c")
+	if got, err := b.Of(t.Context(), "corp", "1"); err != nil || got.Recent[0].Role != "c" {
+		t.Errorf("after it was down: %+v, %v", got.Recent, err)
 	}
 }

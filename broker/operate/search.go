@@ -194,7 +194,7 @@ func (f Filter) detail() string {
 	add("address", f.Address)
 	add("request", f.Request)
 	if f.Since > 0 {
-		parts = append(parts, "since "+f.Since.String())
+		parts = append(parts, "the last "+strings.TrimSuffix(strings.TrimSuffix(f.Since.String(), "0s"), "0m"))
 	}
 	for _, bound := range []struct {
 		name string

@@ -163,11 +163,7 @@ const maxListed = 30
 func accessRowOf(g insight.Grant) accessRow {
 	row := accessRow{Number: g.Number, Grant: link{Text: g.Name, URL: focusURL("grant", g.Name)}, Deny: g.Deny, Terms: strings.Join(g.Terms, ", "), When: g.When}
 	for _, n := range g.Who {
-		l := link{Text: n.Name, URL: focusURL(n.Kind, n.Name)}
-		if n.Kind != "group" {
-			l.Note = kindWords[n.Kind]
-		}
-		row.Who = append(row.Who, l)
+		row.Who = append(row.Who, link{Text: n.Name, Note: noteOf(n), URL: focusURL(n.Kind, n.Name)})
 	}
 	for i, n := range g.Roles {
 		if i == maxListed {

@@ -125,7 +125,7 @@ type recordRow struct {
 
 func (e *Endpoint) recordRow(r operate.Entry) recordRow {
 	row := recordRow{
-		At: r.At, When: e.moment(r.Time), Who: cmp.Or(r.Username, r.Subject), What: r.Event.Event, On: shortRole(r.Role), From: r.Address,
+		At: r.At, When: e.moment(r.Time), Who: cmp.Or(r.Username, r.Subject), What: cmp.Or(eventNames[r.Event.Event], r.Event.Event), On: shortRole(r.Role), From: r.Address,
 		RequestID: r.RequestID, Detail: r.Detail, Provider: e.providerLabel(r.Provider),
 	}
 	switch r.Outcome {
@@ -153,6 +153,13 @@ func shortRole(text string) string {
 		return arn.Account + "/" + arn.Name
 	}
 	return text
+}
+
+// eventNames are events in words; what has none is shown as it is.
+var eventNames = map[string]string{
+	"signin": "sign-in", "credentials": "access keys", "console": "console", "token": "token", "device": "device code", "consent": "consent", "signout": "signed out", "logout": "signed out",
+	"session.end": "session ended", "session.end_all": "signed out everywhere", "revoke": "revoked by an operator", "config.reload": "configuration reloaded",
+	"admin.audit": "record read", "admin.explain": "explained", "admin.export": "record exported", "admin.revoke": "session revoked", "admin.revoke_all": "all sessions revoked",
 }
 
 type recordView struct {
@@ -203,6 +210,7 @@ func facts(r operate.Entry) []fact {
 			all = append(all, fact{name, value})
 		}
 	}
+	add("Event", r.Event.Event)
 	add("Subject", r.Subject)
 	add("Session", r.Session)
 	add("Via", r.Via)

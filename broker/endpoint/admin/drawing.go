@@ -244,7 +244,7 @@ func curves(side, middle []node, x int, height int, left bool) []curve {
 }
 
 func noteOf(n insight.Node) string {
-	if n.Kind == "group" {
+	if n.Kind == "group" || kindWords[n.Kind] == n.Name {
 		return ""
 	}
 	return kindWords[n.Kind]

@@ -135,6 +135,8 @@ func days(d time.Duration) string {
 		return "none"
 	case n == 0:
 		return fmt.Sprintf("%d h", int(d.Hours()))
+	case n >= 2*365:
+		return counted(n/365, "year")
 	default:
 		return counted(n, "day")
 	}

@@ -73,7 +73,7 @@ func (i insightOf) Explain(_ context.Context, _ broker.Origin, _ broker.Caller, 
 			}}},
 			{Number: 7, Selects: true, Rule: broker.Rule{Grant: "developers", Fate: broker.Held, Tests: []broker.RuleTest{{Test: "groups", Fate: broker.Held, Detail: `in "platform"`}}}},
 		},
-		Orders: []insight.Order{{Ref: "development/Developer", Grant: "developers", Call: "AssumeRole", First: "AssumeRole arn:aws:iam::999988887777:role/hub", Parameters: []insight.Parameter{
+		Orders: []insight.Order{{Ref: "development/Developer", Grant: "developers", Lasts: time.Hour, Console: true, Call: "AssumeRole", First: "AssumeRole arn:aws:iam::999988887777:role/hub", Parameters: []insight.Parameter{
 			{Name: "RoleArn", Value: "arn:aws:iam::444455556666:role/Developer"}, {Name: "RoleSessionName", Value: "alice@example.com"}, {Name: "DurationSeconds", Value: "3600"},
 		}, Proof: []insight.Parameter{{Name: "SourceIdentity", Value: "corp=1"}}}},
 	}

@@ -13,10 +13,12 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/endpoint/strict"
+	"github.com/rolecall/rolecall/broker/iam"
 )
 
 // maxBody bounds a request's JSON: a role, a duration and a policy of 2,048 characters.
@@ -40,7 +42,22 @@ type Endpoint struct {
 	Service Service
 	Tokens  Tokens
 	Cookies endpoint.Cookies
+	// Used remembers a role that a person got here among their recent ones; nil does not.
+	Used func(ctx context.Context, caller broker.Caller, role string) error
 }
+
+// remember is a convenience of the portal: where it fails, what was asked for has
+// happened all the same. The caller has the answer by then and need not wait.
+func (e Endpoint) remember(r *http.Request, caller broker.Caller, role iam.RoleARN) {
+	if e.Used == nil || caller.Via == broker.ViaExchange || caller.Via == broker.ViaTVM {
+		return // programs have no portal
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), rememberMost)
+	defer cancel()
+	_ = e.Used(ctx, caller, role.String())
+}
+
+const rememberMost = 5 * time.Second
 
 // Mount implements endpoint.Mounter.
 func (e Endpoint) Mount(mux *endpoint.Mux) {
@@ -126,7 +143,11 @@ func (e Endpoint) credentials(w http.ResponseWriter, r *http.Request) error {
 	if vended.Stale {
 		w.Header().Set("X-Rolecall-Stale", "1")
 	}
-	return endpoint.WriteJSON(w, http.StatusOK, vended.Credentials.Document())
+	if err := endpoint.WriteJSON(w, http.StatusOK, vended.Credentials.Document()); err != nil {
+		return err
+	}
+	e.remember(r, caller, vended.Role)
+	return nil
 }
 
 // policyText takes a policy as a JSON object or as text that holds one.
@@ -156,7 +177,11 @@ func (e Endpoint) consoleURL(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return endpoint.WriteJSON(w, http.StatusOK, struct {
+	err = endpoint.WriteJSON(w, http.StatusOK, struct {
 		URL string `json:"url"`
 	}{console.URL.Reveal()})
+	if err == nil {
+		e.remember(r, caller, console.Role)
+	}
+	return err
 }

@@ -28,6 +28,13 @@ type service struct {
 	console broker.ConsoleOrder
 	err     error
 	stale   bool
+	used    []string
+}
+
+// Used implements what Endpoint.Used is; it fails, which must not matter.
+func (s *service) Used(_ context.Context, caller broker.Caller, role string) error {
+	s.used = append(s.used, caller.Identity.Username+" "+role)
+	return errors.New("the list cannot be kept")
 }
 
 func (s *service) Session(_ context.Context, _ broker.Origin, token string) (broker.Caller, error) {
@@ -50,14 +57,14 @@ func (s *service) Roles(context.Context, broker.Origin, broker.Caller) ([]broker
 
 func (s *service) Vend(_ context.Context, _ broker.Origin, _ broker.Caller, order broker.Order) (broker.Vended, error) {
 	s.order = order
-	return broker.Vended{Stale: s.stale, Credentials: iam.Credentials{
+	return broker.Vended{Role: iam.RoleARN{Partition: "aws", Account: "111122223333", Path: "/", Name: "Admin"}, Stale: s.stale, Credentials: iam.Credentials{
 		AccessKeyID: "ASIAEXAMPLE", SecretAccessKey: secret.New("sk"), SessionToken: secret.New("st"),
 		Expires: time.Date(2026, 11, 23, 12, 50, 58, 999, time.FixedZone("x", 3600)), AccountID: "111122223333"}}, s.err
 }
 
 func (s *service) Console(_ context.Context, _ broker.Origin, _ broker.Caller, order broker.ConsoleOrder) (broker.ConsoleURL, error) {
 	s.console = order
-	return broker.ConsoleURL{URL: secret.New("https://signin.aws.amazon.com/federation?x")}, s.err
+	return broker.ConsoleURL{Role: iam.RoleARN{Partition: "aws", Account: "111122223333", Path: "/", Name: "ReadOnly"}, URL: secret.New("https://signin.aws.amazon.com/federation?x")}, s.err
 }
 
 // tokens plays the authorization server.
@@ -67,6 +74,8 @@ func (tokens) AuthenticateRequest(_ context.Context, _ broker.Origin, r *http.Re
 	switch r.Header.Get("Authorization") {
 	case "Bearer good":
 		return alice, nil
+	case "Bearer program":
+		return broker.Caller{Identity: alice.Identity, Via: broker.ViaExchange}, nil
 	case "":
 		return broker.Caller{}, broker.Fail(broker.Unauthenticated, "no_token", "Bring an access token.")
 	}
@@ -87,7 +96,7 @@ func serve(t *testing.T, s *service) func(method, path, body string, header ...s
 		t.Fatal(err)
 	}
 	edge := endpoint.New(endpoint.Config{URL: public, Problems: problems{}, Log: slog.New(slog.DiscardHandler), Now: time.Now},
-		Endpoint{Service: s, Tokens: tokens{}, Cookies: endpoint.Cookies{HTTPS: true}})
+		Endpoint{Service: s, Tokens: tokens{}, Cookies: endpoint.Cookies{HTTPS: true}, Used: s.Used})
 	return func(method, path, body string, header ...string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(method, "https://sso.example.com"+path, strings.NewReader(body))
 		for i := 0; i < len(header); i += 2 {
@@ -113,6 +122,27 @@ func TestCredentialsAreTheDocumentOfCredentialProcess(t *testing.T) {
 	}
 	if w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Content-Type") != "application/json" || w.Header().Get("X-Rolecall-Stale") != "" {
 		t.Errorf("headers %v", w.Header())
+	}
+}
+
+func TestWhatAPersonGotIsAmongTheirRecentRoles(t *testing.T) {
+	t.Parallel()
+	s := &service{}
+	ask := serve(t, s)
+	for _, c := range []struct {
+		path, token string
+		err         error
+	}{
+		{"/api/v1/credentials", "good", nil}, {"/api/v1/console-url", "good", nil}, {"/api/v1/credentials", "program", nil}, {"/api/v1/console-url", "program", nil},
+		{"/api/v1/credentials", "good", errors.New("refused")}, {"/api/v1/console-url", "good", errors.New("refused")},
+	} {
+		s.err = c.err
+		if w := ask("POST", c.path, `{"role":"production/Admin"}`, "Authorization", "Bearer "+c.token, "Content-Type", "application/json"); (w.Code == 200) != (c.err == nil) {
+			t.Errorf("%+v: %d", c, w.Code)
+		}
+	}
+	if got := strings.Join(s.used, ", "); got != "alice arn:aws:iam::111122223333:role/Admin, alice arn:aws:iam::111122223333:role/ReadOnly" {
+		t.Errorf("remembered %s", got)
 	}
 }
 

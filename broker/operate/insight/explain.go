@@ -77,7 +77,12 @@ func (i *Insight) Explain(ctx context.Context, origin broker.Origin, caller brok
 	if err != nil {
 		return out, err
 	}
-	detail := fmt.Sprintf("%s=%s (%s), role %q, address %q, at %s, via %s", who.Provider, who.Subject, who.Username, q.Role, q.Address, ask.Time.UTC().Format(time.RFC3339), ask.Via)
+	detail := fmt.Sprintf("%s=%s (%s)", who.Provider, who.Subject, who.Username)
+	for _, part := range [][2]string{{"role", q.Role}, {"from", q.Address}, {"by", ask.Via}, {"at", ask.Time.UTC().Format(time.RFC3339)}} {
+		if part[1] != "" {
+			detail += ", " + part[0] + " " + part[1]
+		}
+	}
 	if err := i.record(ctx, origin, caller, "admin.explain", detail); err != nil {
 		return out, err
 	}

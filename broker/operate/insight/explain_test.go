@@ -128,7 +128,7 @@ func TestAnExplanationClaimsNoNameAndIsARecord(t *testing.T) {
 		t.Errorf("a name of somebody else: %+v", again.Orders[0])
 	}
 	records := w.records(t, "admin.explain")
-	if len(records) != 2 || records[1].Username != "ops" || records[1].Address != "192.0.2.1" || records[1].RequestID != "REQUEST" || !strings.Contains(records[1].Detail, "corp=1 (alice@example.com), role \"production/Admin\"") {
+	if len(records) != 2 || records[1].Username != "ops" || records[1].Address != "192.0.2.1" || records[1].RequestID != "REQUEST" || !strings.Contains(records[1].Detail, "corp=1 (alice@example.com), role production/Admin, by browser, at 2026-") {
 		t.Errorf("recorded %+v", records)
 	}
 	deaf := newWorld(t, true)

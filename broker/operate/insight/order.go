@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rolecall/rolecall/broker/iam"
 	"github.com/rolecall/rolecall/broker/policy"
@@ -14,6 +15,7 @@ type Order struct {
 	Ref     string // ACCOUNT/ROLE
 	Grant   string
 	Console bool
+	Lasts   time.Duration
 	// Call is the action; First is the call before it, through a hub, "" for none.
 	Call, First string
 	Parameters  []Parameter
@@ -40,7 +42,7 @@ var calls = map[string]string{
 
 // orderOf is the order of package vend, one call a mode, in words.
 func orderOf(g policy.Granted) Order {
-	o := Order{Ref: ref(g.Account.Name, g.Role), Grant: g.Grant, Console: g.Console, Call: cmp.Or(calls[g.Mode], g.Mode)}
+	o := Order{Ref: ref(g.Account.Name, g.Role), Grant: g.Grant, Console: g.Console, Lasts: g.Duration, Call: cmp.Or(calls[g.Mode], g.Mode)}
 	add := func(to *[]Parameter, name, value string) {
 		if value != "" {
 			*to = append(*to, Parameter{name, value})

@@ -105,7 +105,7 @@ func (g *generation) mount(d *Daemon, authorization *oauth.Server, published *is
 		},
 		g.tvm(),
 		device.Endpoint{Service: authorization, Sessions: g.broker, Pages: devicePage{pages}, Cookies: cookies},
-		api.Endpoint{Service: g.broker, Tokens: authorization, Cookies: cookies},
+		api.Endpoint{Service: g.broker, Tokens: authorization, Cookies: cookies, Used: g.account.Use},
 	)
 	return nil
 }
