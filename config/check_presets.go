@@ -147,19 +147,3 @@ func tenantIssuer(p *Provider) string {
 	}
 	return strings.Join([]string{host, tenant, "v2.0"}, "/")
 }
-
-// sameIssuer finds where the tokens that programs bring never reach a provider: the
-// first of an issuer judges them.
-func (c *checker) sameIssuer(i int) {
-	p := &c.Providers[i]
-	for _, before := range c.Providers[:i] {
-		if p.Issuer.Value != "" && before.Type.Value == "oidc" && before.Issuer.Value == p.Issuer.Value {
-			if p.Machine() {
-				c.faults.Add(p.Issuer.Pos, "provider %s would never be asked: the tokens of its issuer are judged by %s; join the two conditions by || in one require, and let grants tell the programs apart", quoted(p.Name.Value), quoted(before.Name.Value))
-				return
-			}
-			c.warn(p.Issuer.Pos, "provider %s: its issuer is that of %s too, which alone judges the tokens that programs bring; people sign in at both", quoted(p.Name.Value), quoted(before.Name.Value))
-			return
-		}
-	}
-}

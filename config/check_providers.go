@@ -61,7 +61,6 @@ func (c *checker) providers() {
 		case "oidc":
 			c.oidc(p, path)
 			c.preset(p, path)
-			c.sameIssuer(i)
 			c.subjectClaim(p)
 		case "oauth2":
 			c.oauth2(p, path)

@@ -32,6 +32,7 @@ func TestAGitHubActionsJobOfOneRepositoryAndBranch(t *testing.T) {
 			c["repository"], c["repository_id"], c["sub"] = "octo-org/other", "75", "repo:octo-org/other:ref:refs/heads/main"
 		}, "require"},
 		{"another organization that took the name", set("repository_owner_id", "66"), "require"},
+		{"a subject with ids in it, which this condition does not expect", set("sub", "repo:octo-org@65/octo-repo@74:ref:refs/heads/main"), "require"},
 		{"a pull request", func(c map[string]any) {
 			c["event_name"], c["ref"], c["sub"] = "pull_request", "refs/pull/7/merge", "repo:octo-org/octo-repo:pull_request"
 		}, "require"},
@@ -73,6 +74,9 @@ func TestAConditionThatStrangersPassIsAFault(t *testing.T) {
 		{"github-actions", `claims.sub.matches("^repo:octo-org/[a-z-]+:ref:refs/heads/main$")`, false},
 		{"github-actions", `claims["repository"] in ["octo-org/a", "octo-org/b"] && claims.event_name != "pull_request"`, false},
 		{"github-actions", `claims.environment == "production" && claims.repository_id == "74"`, false},
+		{"github-actions", `claims.sub == "repo:octo-org@65/octo-repo@74:ref:refs/heads/main"`, false},
+		{"github-actions", `claims.sub.startsWith("repo:octo-org@65/")`, false},
+		{"github-actions", `claims.sub.matches("^repo:[a-z-]+@[0-9]+/[a-z-]+@[0-9]+:ref:refs/heads/main$")`, true},
 		{"github-actions", `claims.aud == "https://broker.example"`, true},
 		{"github-actions", `claims.iss == "https://op.example.com"`, true},
 		{"github-actions", `true`, true},

@@ -20,10 +20,12 @@ type strangers struct {
 	// whose are the claims that say whose job it is, in the words of a stranger. Any
 	// other claim may be whatever the condition wants.
 	whose map[string]any
-	// sub is the stranger's sub up to what they choose, prefix what subs begin with.
-	sub, prefix string
-	what        string
-	example     string
+	// heads are what the stranger's sub may begin with, up to what they choose; prefix
+	// is what each sub begins with.
+	heads   []string
+	prefix  string
+	what    string
+	example string
 }
 
 func strangersOf(preset string) (strangers, bool) {
@@ -35,7 +37,9 @@ func strangersOf(preset string) (strangers, bool) {
 				"repository_owner": "stranger-of-no-name", "repository_owner_id": "990000000000002",
 				"enterprise": "stranger-of-no-name", "enterprise_id": "990000000000003",
 			},
-			sub: "repo:stranger-of-no-name/stranger", prefix: "repo:",
+			// Repositories made since July 2026 have their ids in the subject.
+			heads:   []string{"repo:stranger-of-no-name/stranger", "repo:stranger-of-no-name@990000000000002/stranger@990000000000001"},
+			prefix:  "repo:",
 			what:    "a workflow in anybody's repository at GitHub",
 			example: `claims.repository_owner_id == "1234" && claims.ref == "refs/heads/main"`,
 		}, true
@@ -45,7 +49,8 @@ func strangersOf(preset string) (strangers, bool) {
 				"project_id": "990000000000001", "project_path": "stranger-of-no-name/stranger",
 				"namespace_id": "990000000000002", "namespace_path": "stranger-of-no-name",
 			},
-			sub: "project_path:stranger-of-no-name/stranger", prefix: "project_path:",
+			heads:   []string{"project_path:stranger-of-no-name/stranger"},
+			prefix:  "project_path:",
 			what:    "a job in anybody's project at GitLab",
 			example: `claims.namespace_id == "1234" && claims.ref_protected == "true"`,
 		}, true
@@ -81,7 +86,7 @@ func judgeStrangers(c config.Provider, condition *condition, faults *config.Faul
 // subs are subjects that a stranger can have: the usual one, and for each text of the
 // condition one that ends as the text does.
 func (s strangers) subs(texts []string) []string {
-	subs := []string{s.sub + ":ref:refs/heads/main"}
+	tails := []string{"ref:refs/heads/main"}
 	for _, text := range texts {
 		tail := text
 		if rest, whole := strings.CutPrefix(text, s.prefix); whole {
@@ -90,7 +95,13 @@ func (s strangers) subs(texts []string) []string {
 				continue
 			}
 		}
-		subs = append(subs, s.sub+":"+strings.TrimPrefix(tail, ":"))
+		tails = append(tails, strings.TrimPrefix(tail, ":"))
+	}
+	var subs []string
+	for _, head := range s.heads {
+		for _, tail := range tails {
+			subs = append(subs, head+":"+tail)
+		}
 	}
 	return subs
 }

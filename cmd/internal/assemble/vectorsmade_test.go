@@ -162,6 +162,8 @@ func ciVectors() []vector {
 	lab := `preset: gitlab-ci, require: 'claims.project_id == "20" && claims.ref_protected == "true"'`
 	return []vector{
 		{"github-actions", "A job on the branch main of one repository.", provider, github, nil, accepted(octo, octo)},
+		{"github-actions-immutable", "A repository whose subject has the ids of owner and repository, as those made since July 2026.", `preset: github-actions, require: 'claims.sub.startsWith("repo:octo-org@65/octo-repo@74:")'`, github,
+			map[string]any{"sub": "repo:octo-org@65/octo-repo@74:ref:refs/heads/main"}, accepted("repo:octo-org@65/octo-repo@74:ref:refs/heads/main", "repo:octo-org@65/octo-repo@74:ref:refs/heads/main")},
 		{"github-actions-other-repository", "Another repository of the organization.", provider, github, map[string]any{"sub": "repo:octo-org/other:ref:refs/heads/main", "repository": "octo-org/other", "repository_id": "75"}, because("require")},
 		{"github-actions-pull-request", "A pull request of the repository.", provider, github, map[string]any{"sub": "repo:octo-org/octo-repo:pull_request", "event_name": "pull_request", "ref": "refs/pull/7/merge"}, because("require")},
 		{"github-actions-name-taken", "The names of a repository that has moved, at another owner.", provider, github, map[string]any{"repository_owner_id": "66"}, because("require")},
