@@ -101,7 +101,7 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	if !e.hosts[hostKey(r.Host, e.https)] && r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
-		e.misdirected(w)
+		e.misdirected(w, origin)
 		return
 	}
 	if r.ContentLength > maxBody {
@@ -123,8 +123,8 @@ func (e *Edge) adapterFor(r *http.Request) Adapter {
 
 // misdirected answers a Host that is not ours (RFC 9110 section 15.5.20): a
 // page of another name that was rebound to our address must get nothing.
-func (e *Edge) misdirected(w http.ResponseWriter) {
-	http.Error(w, "This server does not answer to that host name. Use "+e.config.URL.String(), http.StatusMisdirectedRequest)
+func (e *Edge) misdirected(w http.ResponseWriter, origin broker.Origin) {
+	http.Error(w, "This server does not answer to that host name.\n\nUse "+e.config.URL.String()+"\n\nIf you came by a link or a bookmark, give this to your administrators: request "+origin.RequestID, http.StatusMisdirectedRequest)
 }
 
 func (e *Edge) ready(w http.ResponseWriter, r *http.Request) error {

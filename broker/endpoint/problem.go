@@ -132,5 +132,13 @@ func readable(err error) error {
 }
 
 func tooLarge(limit int64) *broker.Error {
-	return broker.Fail(broker.TooLarge, "too_large", fmt.Sprintf("The request is larger than the %d bytes allowed here.", limit))
+	return broker.Fail(broker.TooLarge, "too_large", fmt.Sprintf("The request is larger than the %s allowed here.", size(limit)))
+}
+
+// size is "512 KB", or bytes where that is not whole.
+func size(bytes int64) string {
+	if bytes >= 1<<10 && bytes%(1<<10) == 0 {
+		return fmt.Sprintf("%d KB", bytes>>10)
+	}
+	return fmt.Sprintf("%d bytes", bytes)
 }

@@ -194,10 +194,19 @@ func problemSamples(p *Pages) map[string]endpoint.Handler {
 		}
 	}
 	return map[string]endpoint.Handler{
-		"problem-signin": fault("/saml/corp/acs", endpoint.Problem{Status: 403, Code: broker.AccessDenied, Reason: "expired", Message: "The identity provider's answer was not accepted."}),
-		"problem-limit":  fault("/console", endpoint.Problem{Status: 429, Code: broker.RateLimited, Reason: "rate_limited", Message: "Too many requests. Wait a moment, then try again.", Retry: 42 * time.Second}),
-		"problem-aws":    fault("/keys", endpoint.Problem{Status: 502, Code: broker.AWSRefused, Reason: "aws_refused", Message: "AWS did not let us take the role."}),
-		"problem-404":    fault("/nothing", endpoint.Problem{Status: 404, Reason: "not_found", Message: "There is no such page here."}),
+		"problem-signin":   fault("/saml/corp/acs", endpoint.Problem{Status: 403, Code: broker.AccessDenied, Reason: "expired", Message: "The identity provider's answer was not accepted."}),
+		"problem-limit":    fault("/console", endpoint.Problem{Status: 429, Code: broker.RateLimited, Reason: "rate_limited", Message: "Too many requests. Wait a moment, then try again.", Retry: 42 * time.Second}),
+		"problem-aws":      fault("/keys", endpoint.Problem{Status: 502, Code: broker.AWSRefused, Reason: "aws_refused", Message: "AWS did not let us take the role."}),
+		"problem-400":      fault("/console", endpoint.Problem{Status: 400, Code: broker.InvalidRequest, Reason: "malformed_role", Message: "The role must be an ARN or ACCOUNT/ROLE."}),
+		"problem-403":      fault("/admin/", endpoint.Problem{Status: 403, Code: broker.AccessDenied, Reason: "not_admin", Message: "Administration is not yours to see."}),
+		"problem-405":      fault("/saml/corp/acs", endpoint.Problem{Status: 405, Code: broker.InvalidRequest, Reason: "method", Message: "This address takes POST only."}),
+		"problem-413":      fault("/login", endpoint.Problem{Status: 413, Code: broker.TooLarge, Reason: "too_large", Message: "The request is larger than the 512 KB allowed here."}),
+		"problem-500":      fault("/keys", endpoint.Problem{Status: 500, Code: broker.Internal, Message: "Something failed on our side."}),
+		"problem-503":      fault("/keys", endpoint.Problem{Status: 503, Code: broker.Unavailable, Reason: "store", Message: "The broker cannot reach its memory right now. Try again in a moment."}),
+		"problem-expired":  fault("/saml/corp/acs", endpoint.Problem{Status: 400, Code: broker.InvalidRequest, Reason: "no_pending_signin", Message: "This sign-in was not begun in this browser, took longer than ten minutes, or was finished already."}),
+		"problem-provider": fault("/oidc/staff/callback", endpoint.Problem{Status: 403, Code: broker.AccessDenied, Reason: "access-denied", Message: "The identity provider's answer was not accepted."}),
+		"problem-down":     fault("/oidc/staff/login", endpoint.Problem{Status: 503, Code: broker.Unavailable, Reason: "provider_unavailable", Message: "The identity provider cannot be reached right now. Try again in a moment, or sign in with another one."}),
+		"problem-404":      fault("/nothing", endpoint.Problem{Status: 404, Reason: "not_found", Message: "There is no such page here."}),
 	}
 }
 

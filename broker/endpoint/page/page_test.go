@@ -227,3 +227,29 @@ func TestAPageThatCannotBeRenderedBecomesAnErrorPage(t *testing.T) {
 var _ endpoint.ProblemPage = (*Pages)(nil)
 var _ endpoint.AutoPostPage = (*Pages)(nil)
 var _ endpoint.Mounter = (*Pages)(nil)
+
+func TestEveryErrorSaysWhatHappenedWhatToDoAndItsRequest(t *testing.T) {
+	t.Parallel()
+	seen := map[string]string{}
+	pages := newPages(t, Config{})
+	for name, render := range problemSamples(pages) {
+		html := get(t, pages, "/sample", render).Body.String()
+		title := regexp.MustCompile(`<h1>([^<]+)</h1>`).FindStringSubmatch(html)
+		if title == nil || seen[title[1]] != "" {
+			t.Errorf("%s has no headline of its own: %v, as %s", name, title, seen[title[1]])
+			continue
+		}
+		seen[title[1]] = name
+		for _, want := range []string{`<code id="rid">`, `class="button main" href="/`, "<time datetime="} {
+			if !strings.Contains(html, want) {
+				t.Errorf("%s lacks %s", name, want)
+			}
+		}
+		if strings.Contains(html, "!") && regexp.MustCompile(`>[^<]*!\s*<`).MatchString(html) {
+			t.Errorf("%s shouts", name)
+		}
+	}
+	if len(seen) < 12 {
+		t.Errorf("%d kinds of errors only", len(seen))
+	}
+}

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -26,48 +27,18 @@ type problem struct {
 
 // Problem implements endpoint.ProblemPage.
 func (p *Pages) Problem(w http.ResponseWriter, r *http.Request, fault endpoint.Problem) error {
+	said := wordsOf(r, fault)
 	view := problem{
-		Status: fault.Status, Headline: headline(r, fault), Message: fault.Message, Advice: p.advice(fault),
+		Status: fault.Status, Headline: said.headline, Message: fault.Message, Advice: cmp.Or(said.advice, p.advice(fault)),
 		Reason: fault.Reason, Time: fault.Time, Actions: actions(r, fault),
+	}
+	if view.Message == view.Headline+"." {
+		view.Message = "" // it says no more
 	}
 	if fault.Code == broker.RateLimited {
 		view.Wait = fault.Retry
 	}
 	return p.render(w, r, look{name: "problem", title: view.Headline, status: fault.Status}, view)
-}
-
-// headline says what happened in one line.
-func headline(r *http.Request, fault endpoint.Problem) string {
-	switch fault.Reason {
-	case "not_found":
-		return "Page not found"
-	case "csrf":
-		return "This form has expired"
-	case "role_not_granted":
-		return "This role is not granted to you"
-	}
-	if isSignIn(r) && (fault.Code == broker.AccessDenied || fault.Code == broker.InvalidRequest) {
-		return "The sign-in was refused"
-	}
-	switch fault.Code {
-	case broker.InvalidRequest:
-		return "The request cannot be answered"
-	case broker.Unauthenticated:
-		return "You are not signed in"
-	case broker.AccessDenied:
-		return "Access was refused"
-	case broker.StepUp:
-		return "This needs a fresh sign-in"
-	case broker.TooLarge:
-		return "The request is too large"
-	case broker.RateLimited:
-		return "Too many tries"
-	case broker.AWSRefused:
-		return "AWS refused the role"
-	case broker.Unavailable:
-		return "Not available right now"
-	}
-	return "Something failed on our side"
 }
 
 // advice is what to do where the message does not say it.
@@ -100,6 +71,8 @@ func actions(r *http.Request, fault endpoint.Problem) []action {
 		return action{"/login?" + query.Encode(), text}
 	}
 	switch {
+	case isSignIn(r) && (fault.Code == broker.RateLimited || fault.Code == broker.Unavailable):
+		return []action{{"/login", "Try again"}}
 	case isSignIn(r):
 		return []action{{"/login", "Sign in again"}}
 	case fault.Code == broker.Unauthenticated:
