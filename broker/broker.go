@@ -43,6 +43,12 @@ type Provider struct {
 	// BackChannel judges the provider's word, from server to server, that somebody has
 	// signed out there; nil takes none.
 	BackChannel LogoutVerifier
+	// Password judges names and passwords that people type here; nil takes none.
+	Password idp.PasswordVerifier
+	// Passkeys judges passkeys; nil takes none.
+	Passkeys PasskeyVerifier
+	// Known remembers the browsers of those people; nil remembers none.
+	Known Acquainted
 }
 
 // LogoutVerifier judges a logout token (OpenID Connect Back-Channel Logout 1.0).
@@ -58,6 +64,8 @@ type ProviderInfo struct {
 	Host  string // where the browser will go, "" where that is not known yet
 	// Domains are the e-mail domains of the people there.
 	Domains []string
+	// Passkeys says that people may sign in with one.
+	Passkeys bool
 }
 
 // Auditor is the record without which nothing happens.
@@ -92,7 +100,9 @@ type Config struct {
 	Sessions   *session.Sessions
 	Replay     *replay.Cache
 	Limit      *limit.Limiter
-	Audit      Auditor
+	// Guard counts guesses of passwords; it is needed where a provider takes them.
+	Guard Guard
+	Audit Auditor
 	// Tally counts what the limiter turns away.
 	Tally Tally
 	// Revoked says what operators have taken back; nil is nothing.
@@ -125,9 +135,18 @@ func New(config Config) *Broker {
 func (b *Broker) SignInProviders() []ProviderInfo {
 	infos := make([]ProviderInfo, 0, len(b.cfg.Providers))
 	for _, p := range b.cfg.Providers {
-		if p.Redirector != nil {
+		if p.Redirector != nil || p.Password != nil {
 			infos = append(infos, p.ProviderInfo)
 		}
+	}
+	return infos
+}
+
+// EveryProvider lists all providers, machines among them.
+func (b *Broker) EveryProvider() []ProviderInfo {
+	infos := make([]ProviderInfo, len(b.cfg.Providers))
+	for i, p := range b.cfg.Providers {
+		infos[i] = p.ProviderInfo
 	}
 	return infos
 }

@@ -139,6 +139,7 @@ type bench struct {
 	ci, once   *verifier
 	departures departures
 	leaver     *leaver
+	typed      *typed
 	record     *switchable
 	tally      *audit.Tally
 	file       string
@@ -212,7 +213,7 @@ func newBenchOf(t *testing.T, text string) *bench {
 	b.sessions = session.NewSessions(session.Config{Store: store, Now: b.clock.Now, Sealer: newSealer(t)})
 	b.provider = &provider{login: b.login("alice", "platform")}
 	b.revoked = &revocations{Store: store, List: revocation.New(store, log)}
-	b.departures, b.leaver = departures{}, &leaver{}
+	b.departures, b.leaver, b.typed = departures{}, &leaver{}, &typed{known: map[string]bool{}, now: b.clock.Now}
 	b.ci, b.once = &verifier{issuer: "ci", logins: map[string]idp.Login{}}, &verifier{issuer: "once", logins: map[string]idp.Login{}}
 	federation, err := console.New(console.Config{Endpoint: address, Issuer: "https://sso.example.com"})
 	if err != nil {
@@ -226,11 +227,13 @@ func newBenchOf(t *testing.T, text string) *bench {
 			{ProviderInfo: broker.ProviderInfo{Name: "leaving", Type: "saml"}, Redirector: b.provider, Logout: b.leaver, Departures: b.leaver},
 			{ProviderInfo: broker.ProviderInfo{Name: "ci", Type: "oidc"}, Verifier: b.ci, BackChannel: b.departures},
 			{ProviderInfo: broker.ProviderInfo{Name: "once", Type: "oidc"}, Verifier: b.once, OneTime: true},
+			{ProviderInfo: broker.ProviderInfo{Name: "people", Type: "directory"}, Password: b.typed, Known: b.typed, Passkeys: b.typed},
 		},
 		Policy: compiled, Vendor: vend.NewCache(b.calls, vend.CacheConfig{Now: b.clock.Now}), Federation: federation,
 		Sessions: b.sessions, Replay: replay.New(replay.Config{Store: store, Now: b.clock.Now}),
 		Limit: limit.New(limit.Config{PerAddress: config.Rate{Events: 20, Period: time.Minute}, PerSubject: config.Rate{Events: 10, Period: time.Minute}, Now: b.clock.Now}),
 		Audit: b.record, Tally: b.tally, Revoked: b.revoked, OutliveSession: true, Log: log, Now: b.clock.Now,
+		Guard: broker.Guard{Guesses: limit.NewGuesses(limit.GuessConfig{Now: b.clock.Now}), Gate: limit.NewGate(limit.GateConfig{})},
 	})
 	return b
 }

@@ -38,8 +38,8 @@ type SignInRequest struct {
 	Answer   idp.Answer
 }
 
-// SignedIn is a new session: Token goes into the cookie. With Confirm there is no
-// session yet.
+// SignedIn is a new session: Token goes into the cookie. With Confirm or Question
+// there is no session yet.
 type SignedIn struct {
 	Token    secret.String
 	Expires  time.Time
@@ -47,6 +47,10 @@ type SignedIn struct {
 	Confirm  *Confirmation
 	// Opened is what the person had chosen before (Choose), nil for a plain sign-in.
 	Opened *Opened
+	// Question asks for one thing more; there is no session yet.
+	Question *Question
+	// Holder is the value of the cookie by which the browser is known again, "" for none.
+	Holder string
 }
 
 // Begin starts a sign-in: the pending request is kept under a handle that only

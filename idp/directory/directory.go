@@ -88,6 +88,9 @@ func (d *Directory) relyingParty() (*webauthn.WebAuthn, error) {
 // Name is the provider's.
 func (d *Directory) Name() string { return d.name }
 
+// HasPasskeys reports whether there can be any: the relying party is a domain.
+func (d *Directory) HasPasskeys() bool { return d.webauthn != nil }
+
 // Open reports whether people may register by themselves.
 func (d *Directory) Open() bool { return d.cfg.Provider.Registration.Value == "open" }
 

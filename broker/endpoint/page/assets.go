@@ -29,6 +29,7 @@ type asset struct {
 type assets struct {
 	Style, Script, Icon string
 	Admin               string // the further style sheet of administration
+	Passkey             string // the further script of the passkey page
 	byName              map[string]asset
 }
 
@@ -51,8 +52,9 @@ func loadAssets() (assets, error) {
 		return "/assets/" + name
 	}
 	a.Style = add("static/[0-9]*.css", "rolecall", ".css", "text/css; charset=utf-8")
-	a.Script = add("static/*.js", "rolecall", ".js", "text/javascript; charset=utf-8")
+	a.Script = add("static/[0-9]*.js", "rolecall", ".js", "text/javascript; charset=utf-8")
 	a.Admin = add("static/admin.css", "admin", ".css", "text/css; charset=utf-8")
+	a.Passkey = add("static/passkey.js", "passkey", ".js", "text/javascript; charset=utf-8")
 	a.Icon = add("static/icon.svg", "icon", ".svg", "image/svg+xml")
 	return a, err
 }

@@ -29,11 +29,15 @@ type identified struct {
 }
 
 func writeIdentified(w http.ResponseWriter, status int, got apps.Identified) error {
-	return endpoint.WriteJSON(w, status, identified{
+	return endpoint.WriteJSON(w, status, identifiedOf(got))
+}
+
+func identifiedOf(got apps.Identified) identified {
+	return identified{
 		DeviceID: got.Device, IdentityID: got.IdentityID, Alias: got.Alias, Guest: got.Guest, LoggedIn: got.LoggedIn,
 		AccessToken: got.Tokens.Access.Reveal(), TokenType: "DPoP",
 		RefreshToken: got.Tokens.Refresh.Reveal(), ExpiresIn: int64(got.Tokens.ExpiresIn.Seconds()),
-	})
+	}
 }
 
 func (e Endpoint) register(w http.ResponseWriter, r *http.Request) error {

@@ -5,6 +5,11 @@
 //	DELETE /tvm/v1/devices/{id}         a device ends: 204
 //	POST   /tvm/v1/devices/{id}/key     {"proof", "signature"} -> another key, other tokens
 //	POST   /tvm/v1/credentials          {"role"?, "duration"?} -> the credential_process document
+//	POST   /tvm/v1/users                {"app", "email", "password"} -> 202, and a code by mail; .../confirm, .../reset, .../reset/confirm
+//	POST   /tvm/v1/login                {"email", "password", "code"?} or {"provider", "token"} -> the device, with tokens of the person
+//	POST   /tvm/v1/login/passkey/begin  the options; .../finish {"credential"} -> as login
+//	POST   /tvm/v1/logout               the tokens end
+//	GET    /tvm/v1/users/me             the person; DELETE ends the account; .../export is all of it; .../password, .../email, .../totp, .../passkeys
 //	GET    /tvm/v1/openapi.json         all of this, for machines
 //
 // Every request but the last carries a DPoP proof with a nonce of ours, which every
@@ -14,6 +19,7 @@ package tvm
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -21,6 +27,7 @@ import (
 	"github.com/rolecall/rolecall/broker/apps"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/endpoint/cors"
+	"github.com/rolecall/rolecall/idp"
 )
 
 // maxBody bounds a request's JSON.
@@ -32,6 +39,8 @@ type Devices interface {
 	Rotate(ctx context.Context, origin broker.Origin, req apps.RotateRequest) (apps.Identified, error)
 	Devices(ctx context.Context, caller broker.Caller) ([]apps.Listed, error)
 	Revoke(ctx context.Context, origin broker.Origin, caller broker.Caller, id string) error
+	// LogIn makes the device that of somebody who has just proved who they are.
+	LogIn(ctx context.Context, origin broker.Origin, caller broker.Caller, login idp.Login) (apps.Identified, error)
 }
 
 // Door knows which device calls: apps.Service.
@@ -50,6 +59,7 @@ type Endpoint struct {
 	Devices Devices
 	Door    Door
 	Vendor  Vendor
+	People  People
 	// Origins are the pages that are apps.
 	Origins cors.Origins
 	// URL is the public address of the broker, for the OpenAPI document.
@@ -62,6 +72,7 @@ func (e Endpoint) Mount(mux *endpoint.Mux) {
 	e.route(mux, "/tvm/v1/devices/{id}", map[string]endpoint.Handler{"DELETE": e.revoke})
 	e.route(mux, "/tvm/v1/devices/{id}/key", map[string]endpoint.Handler{"POST": e.rotate})
 	e.route(mux, "/tvm/v1/credentials", map[string]endpoint.Handler{"POST": e.credentials})
+	e.mountPeople(mux)
 	mux.Handle("GET /tvm/v1/openapi.json", e.problem, e.openAPI)
 	mux.Handle("/tvm/", e.problem, func(http.ResponseWriter, *http.Request) error {
 		return broker.Fail(broker.InvalidRequest, "no_such_call", "There is no such call. /tvm/v1/openapi.json lists them.")
@@ -107,7 +118,14 @@ func (e Endpoint) problem(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("WWW-Authenticate", "DPoP "+strings.Join(challenge, ", "))
 	case broker.StepUp: // RFC 9470 section 3
 		code = "insufficient_user_authentication"
-		w.Header().Set("WWW-Authenticate", `DPoP error="insufficient_user_authentication", algs="ES256"`)
+		challenge := `DPoP error="insufficient_user_authentication", algs="ES256"`
+		if shown.MaxAge > 0 {
+			challenge += fmt.Sprintf(`, max_age="%d"`, int(shown.MaxAge.Seconds()))
+		}
+		if shown.ACR != "" {
+			challenge += fmt.Sprintf(`, acr_values=%q`, shown.ACR)
+		}
+		w.Header().Set("WWW-Authenticate", challenge)
 	}
 	_ = endpoint.WriteJSON(w, endpoint.Status(shown.Code), struct { // strings always encode
 		Error       string `json:"error"`

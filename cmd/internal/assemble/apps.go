@@ -46,7 +46,7 @@ func (g *generation) tvm() endpoint.Mounter {
 	if len(c.Apps) == 0 {
 		return nothing{}
 	}
-	return tvm.Endpoint{Devices: g.apps, Door: g.apps, Vendor: g.broker, Origins: appOrigins(c), URL: serverURL(c)}
+	return tvm.Endpoint{Devices: g.apps, Door: g.apps, Vendor: g.broker, People: g.people, Origins: appOrigins(c), URL: serverURL(c)}
 }
 
 // nothing mounts nothing.

@@ -13,6 +13,7 @@ import (
 	"github.com/rolecall/rolecall/broker/endpoint/admin"
 	"github.com/rolecall/rolecall/broker/endpoint/api"
 	"github.com/rolecall/rolecall/broker/endpoint/device"
+	directoryendpoint "github.com/rolecall/rolecall/broker/endpoint/directory"
 	"github.com/rolecall/rolecall/broker/endpoint/login"
 	oidcendpoint "github.com/rolecall/rolecall/broker/endpoint/oidc"
 	"github.com/rolecall/rolecall/broker/endpoint/page"
@@ -41,7 +42,7 @@ func (g *generation) connect(d *Daemon) error {
 	}
 	g.broker = broker.New(broker.Config{
 		Providers: g.providers(), Policy: g.policy, Vendor: d.vendor, Federation: d.federation,
-		Sessions: sessions, Replay: once, Limit: d.limiter, Audit: d.audit, Tally: countedTally{d.tally, o.metrics},
+		Sessions: sessions, Replay: once, Limit: d.limiter, Guard: d.guard, Audit: d.audit, Tally: countedTally{d.tally, o.metrics},
 		Prove: d.newProofs(published), Revoked: d.revoked,
 		OutliveSession: c.AWS.OutliveSession, Log: o.Log, Now: o.Now,
 	})
@@ -54,6 +55,7 @@ func (g *generation) connect(d *Daemon) error {
 	g.account = account.New(account.Config{
 		Sessions: sessions, Marks: marks.NewBook(d.store, o.Now), Record: d.audit, Forget: g.broker.Forget, Now: o.Now,
 	})
+	g.people = d.newPeople(g, sessions)
 	return g.mount(d, authorization, published)
 }
 
@@ -90,7 +92,12 @@ func (g *generation) mount(d *Daemon, authorization *oauth.Server, published *is
 	if err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
+	typed, err := directoryendpoint.New(directoryendpoint.Config{Service: g.broker, Passwords: g.people, Cookies: cookies, Pages: pages})
+	if err != nil {
+		return fmt.Errorf("pages: %w", err)
+	}
 	g.edge = endpoint.New(edge,
+		typed,
 		pages,
 		own,
 		desk,

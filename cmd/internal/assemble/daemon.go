@@ -27,6 +27,7 @@ import (
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/keys"
 	"github.com/rolecall/rolecall/broker/limit"
+	"github.com/rolecall/rolecall/broker/mail"
 	"github.com/rolecall/rolecall/broker/operate/insight"
 	"github.com/rolecall/rolecall/broker/replay"
 	"github.com/rolecall/rolecall/broker/revocation"
@@ -45,7 +46,11 @@ type Options struct {
 	// AWS are the broker's own credentials; nil is the SDK's default chain.
 	AWS aws.CredentialsProvider
 
+	// Mail sends letters where the configuration names no mail server; nil sends none.
+	Mail mail.Sender
+
 	metrics *metrics.Metrics // of a daemon; nil in a check
+	daemon  *Daemon          // whose configuration it is; nil in a check
 }
 
 // Daemon is a broker that is ready to serve: what lives as long as the process, and
@@ -67,6 +72,8 @@ type Daemon struct {
 	nonces      *dpop.Nonces   // of proofs of devices
 	proofs      *replay.Window // that have been used
 	deviceTries *limit.Limiter
+	guard       broker.Guard // before passwords
+	outbox      *mail.Outbox // nil without mail
 	vendor      vend.Vendor
 	federation  broker.Federation
 
@@ -82,6 +89,7 @@ type Daemon struct {
 func New(ctx context.Context, options Options) (*Daemon, error) {
 	options.metrics = metrics.New()
 	d := &Daemon{options: options}
+	d.options.daemon = d
 	if err := d.start(ctx); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -129,6 +137,9 @@ func (d *Daemon) openState(ctx context.Context) error {
 	d.limiter = limit.New(limit.Config{PerAddress: c.Limits.PerAddress, PerSubject: c.Limits.PerSubject, Now: o.Now})
 	d.deviceTries = newDeviceTries(o)
 	if err := d.openProofs(ctx); err != nil {
+		return err
+	}
+	if err := d.openPeople(); err != nil {
 		return err
 	}
 	d.revoked = revocation.New(d.store, o.Log)
@@ -185,7 +196,7 @@ func storePath(c *config.Config) string {
 func (d *Daemon) Serve(ctx context.Context, listener net.Listener) error {
 	defer d.background.begin(ctx)()
 	for _, run := range []func(context.Context){
-		d.sweep, d.keys.Run, d.revoked.Run, d.runAWSKeys,
+		d.sweep, d.keys.Run, d.revoked.Run, d.runAWSKeys, d.runOutbox,
 		func(ctx context.Context) {
 			d.tally.Run(ctx, func(err error) { d.options.Log.Error("record what the limits turned away", "error", err) })
 		},

@@ -20,6 +20,7 @@ import (
 	"github.com/rolecall/rolecall/broker/account"
 	"github.com/rolecall/rolecall/broker/apps"
 	"github.com/rolecall/rolecall/broker/endpoint"
+	"github.com/rolecall/rolecall/broker/mail"
 	"github.com/rolecall/rolecall/broker/operate"
 	"github.com/rolecall/rolecall/broker/policy"
 	"github.com/rolecall/rolecall/config"
@@ -46,6 +47,7 @@ type generation struct {
 	// What connect makes.
 	broker  *broker.Broker
 	account *account.Service
+	people  *account.People
 	desk    *operate.Desk
 	edge    *endpoint.Edge
 	use     use
@@ -55,6 +57,7 @@ type generation struct {
 // upstream is one identity provider with what it does in the background.
 type upstream struct {
 	broker.Provider
+	directory *directory.Directory // nil where it is none
 	// fingerprint is of its section: the next generation takes one over that has the same.
 	fingerprint [32]byte
 	warnings    config.Faults
@@ -81,6 +84,11 @@ func newGeneration(options Options, serving bool, samlKeys func() ([]crypto.Sign
 		}
 	}
 	faults = append(faults, g.contested()...)
+	if m := options.Config.Mail; m.SMTP.Value != "" {
+		if _, err := mail.NewSMTP(m); err != nil {
+			faults = append(faults, asFaults(m.SMTP.Pos, err)...)
+		}
+	}
 	var err error
 	if g.policy, err = Policy(options.Config); err != nil {
 		faults = append(faults, asFaults(config.Pos{File: options.Config.File}, err)...)
@@ -215,9 +223,7 @@ func (g *generation) newUpstream(p config.Provider) (*upstream, error) {
 	case "oauth2":
 		err = g.addOAuth2(made, p, client)
 	case "directory":
-		if _, err = directory.New(directory.Config{Provider: p, URL: serverURL(g.options.Config), Now: g.options.Now}); err == nil {
-			err = config.Faults{{Pos: p.Pos, Message: "providers of type directory cannot sign anybody in yet"}}
-		}
+		err = g.addDirectory(made, p)
 	default: // config has said so, and names the known ones
 		return nil, nil
 	}

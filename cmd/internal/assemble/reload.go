@@ -132,6 +132,7 @@ func keepProcess(running, next *config.Config) (kept *config.Config, waiting []s
 		}},
 		{"limits", func(c *config.Config) any { return c.Limits }, func() { merged.Limits = running.Limits }},
 		{"metrics", func(c *config.Config) any { return c.Metrics }, func() { merged.Metrics = running.Metrics }},
+		{"mail", func(c *config.Config) any { return c.Mail }, func() { merged.Mail = running.Mail }},
 		{"audit", func(c *config.Config) any { return c.Audit.File }, func() { merged.Audit = running.Audit }},
 	} {
 		if config.Fingerprint(section.of(running)) != config.Fingerprint(section.of(next)) {
