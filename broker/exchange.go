@@ -78,7 +78,7 @@ func (b *Broker) accept(ctx context.Context, evidence Evidence) (idp.Login, erro
 		return login, err
 	}
 	if !provider.OneTime {
-		return login, nil
+		return login, b.unspent(ctx, provider, login)
 	}
 	err = b.cfg.Replay.Use(ctx, provider.Name, login.Once.Key, login.Once.Until)
 	if errors.Is(err, replay.ErrReplayed) {
@@ -88,6 +88,23 @@ func (b *Broker) accept(ctx context.Context, evidence Evidence) (idp.Login, erro
 		return login, storeFailed("replay cache", err)
 	}
 	return login, nil
+}
+
+// unspent refuses evidence that has signed somebody in here by their browser. It
+// was made for that alone, and a sign-out may have left it in the browser's history
+// (OpenID Connect RP-Initiated Logout 1.0).
+func (b *Broker) unspent(ctx context.Context, provider Provider, login idp.Login) error {
+	if !login.Once.AtSignIn {
+		return nil
+	}
+	used, err := b.cfg.Replay.Used(ctx, provider.Name, login.Once.Key)
+	if err != nil {
+		return storeFailed("replay cache", err)
+	}
+	if used {
+		return Fail(Unauthenticated, "replay", "This token has signed somebody in here already; a program needs one of its own.")
+	}
+	return nil
 }
 
 // verify asks the providers whose the evidence is: several may have one issuer, and

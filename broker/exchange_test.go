@@ -223,3 +223,27 @@ func TestOfTwoWhoBringAOneTimeTokenOneWins(t *testing.T) {
 		}
 	}
 }
+
+func TestATokenThatSignedSomebodyInIsNoEvidenceForAProgram(t *testing.T) {
+	t.Parallel()
+	b := newBenchOf(t, yaml+forPrograms)
+	token := b.issue(b.ci, "person", "deploy", "build")
+	login := b.ci.logins[token]
+	login.Once.AtSignIn = true
+	b.ci.logins[token] = login
+	for range 2 { // a token with a nonce that a program got for itself counts as often as any
+		if _, err := b.exchange(t.Context(), token, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.used.Use(t.Context(), "ci", login.Once.Key, login.Once.Until); err != nil { // as SignIn does
+		t.Fatal(err)
+	}
+	_, err := b.exchange(t.Context(), token, "")
+	refused(t, err, broker.Unauthenticated, "replay")
+	if err := b.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.exchange(t.Context(), token, "")
+	refused(t, err, broker.Unavailable, "store")
+}

@@ -146,6 +146,8 @@ type bench struct {
 	calls      *counter
 	sessions   *session.Sessions
 	revoked    *revocations
+	used       *replay.Cache
+	store      *sqlite.Store
 }
 
 // counter counts orders that reach STS.
@@ -206,6 +208,7 @@ func newBenchOf(t *testing.T, text string) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = chain.Close() })
+	b.store, b.used = store, replay.New(replay.Config{Store: store, Now: b.clock.Now})
 	b.record = &switchable{Log: chain}
 	b.tally = audit.NewTally(chain.Append, b.clock.Now)
 	address, key := newAWS(t, b.clock)
@@ -230,7 +233,7 @@ func newBenchOf(t *testing.T, text string) *bench {
 			{ProviderInfo: broker.ProviderInfo{Name: "people", Type: "directory"}, Password: b.typed, Known: b.typed, Passkeys: b.typed},
 		},
 		Policy: compiled, Vendor: vend.NewCache(b.calls, vend.CacheConfig{Now: b.clock.Now}), Federation: federation,
-		Sessions: b.sessions, Replay: replay.New(replay.Config{Store: store, Now: b.clock.Now}),
+		Sessions: b.sessions, Replay: b.used,
 		Limit: limit.New(limit.Config{PerAddress: config.Rate{Events: 20, Period: time.Minute}, PerSubject: config.Rate{Events: 10, Period: time.Minute}, Now: b.clock.Now}),
 		Audit: b.record, Tally: b.tally, Revoked: b.revoked, OutliveSession: true, Log: log, Now: b.clock.Now,
 		Guard: broker.Guard{Guesses: limit.NewGuesses(limit.GuessConfig{Now: b.clock.Now}), Gate: limit.NewGate(limit.GateConfig{})},

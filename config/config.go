@@ -187,7 +187,7 @@ type Provider struct {
 	MaxAge         time.Duration `yaml:"max_age" for:"oidc" doc:"Longest time since the person signed in at the provider; asked for, and checked by auth_time."`
 	ACRValues      []Text        `yaml:"acr_values" for:"oidc" doc:"Authentication contexts, the most wanted first; asked for, and one of them must come."`
 	Userinfo       *bool         `yaml:"userinfo" for:"oidc" doc:"Whether a sign-in asks the userinfo endpoint. Default: only where the ID token lacks the claim of groups or user name."`
-	ProviderLogout Text          `yaml:"provider_logout" enum:"form,redirect,off" default:"form" for:"oidc" doc:"How Sign out goes on to the provider where discovery offers it: by a form that holds the ID token, by an address without it, or not at all."`
+	ProviderLogout Text          `yaml:"provider_logout" enum:"redirect,form,off" default:"redirect" for:"oidc" doc:"How Sign out goes on to the provider where discovery offers it: by an address, by a form (the ID token is then in no history; not every provider takes one), or not at all."`
 
 	Attributes map[string]Text `yaml:"attributes" for:"oidc" doc:"Further attributes, each NAME: CLAIM, where CLAIM is the name of a claim or a path as /custom/team. Without it every claim that is text, number, boolean or a list of these is an attribute under its own name."`
 

@@ -72,6 +72,9 @@ type Login struct {
 type Once struct {
 	Key   string
 	Until time.Time
+	// AtSignIn says that the evidence was made for a sign-in by a browser, where it
+	// may have counted already.
+	AtSignIn bool
 }
 
 // Upstream is the provider's own name for the session it has with the person.

@@ -25,6 +25,8 @@ type Store interface {
 	// UseOnce remembers key until then and reports whether it was new. It is atomic
 	// and durable; a key that is still there has been used, expired or not.
 	UseOnce(ctx context.Context, key [sha256.Size]byte, until time.Time) (bool, error)
+	// Used reports whether UseOnce has had the key.
+	Used(ctx context.Context, key [sha256.Size]byte) (bool, error)
 }
 
 // Config is what a Cache is made of. Both fields are required.
@@ -58,6 +60,18 @@ func (c *Cache) Use(ctx context.Context, scope, key string, until time.Time) err
 		return fmt.Errorf("evidence of %s: %w", scope, ErrReplayed)
 	}
 	return nil
+}
+
+// Used reports whether a piece of evidence has counted already, and does not count it.
+func (c *Cache) Used(ctx context.Context, scope, key string) (bool, error) {
+	if scope == "" || key == "" {
+		return false, errors.New("replay: evidence without a name cannot be looked up, so it is refused")
+	}
+	used, err := c.cfg.Store.Used(ctx, digest(scope, key))
+	if err != nil {
+		return false, fmt.Errorf("replay: the uses of %s evidence could not be read, so it is refused: %w", scope, err)
+	}
+	return used, nil
 }
 
 // digest separates scope and key by length, so that no two pairs meet.

@@ -26,6 +26,11 @@ func (s *store) UseOnce(_ context.Context, key [32]byte, until time.Time) (bool,
 	return true, nil
 }
 
+func (s *store) Used(_ context.Context, key [32]byte) (bool, error) {
+	_, ok := s.seen[key]
+	return ok, s.err
+}
+
 var now = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
 
 func newCache() (*replay.Cache, *store) {
@@ -82,5 +87,34 @@ func TestAUseIsRememberedAtLeastTenMinutes(t *testing.T) {
 				t.Errorf("%s: remembered until %v only", name, kept)
 			}
 		}
+	}
+}
+
+func TestWhetherEvidenceHasCountedIsKnownWithoutCountingIt(t *testing.T) {
+	t.Parallel()
+	cache, kept := newCache()
+	used := func(scope, key string) bool {
+		t.Helper()
+		got, err := cache.Used(t.Context(), scope, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	if used("corp", "a") || used("corp", "a") {
+		t.Error("asking counts")
+	}
+	if err := cache.Use(t.Context(), "corp", "a", now.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if !used("corp", "a") || used("google", "a") || used("corp", "b") {
+		t.Error("what has counted is not known")
+	}
+	kept.err = errors.New("the disk")
+	if _, err := cache.Used(t.Context(), "corp", "b"); err == nil {
+		t.Error("a store that cannot be read says that it has not counted")
+	}
+	if _, err := cache.Used(t.Context(), "corp", ""); err == nil {
+		t.Error("evidence without a name was looked up")
 	}
 }

@@ -10,7 +10,7 @@
 //	GET  /oidc/jwks
 //	GET  /oidc/authorize   POST /oidc/authorize   code flow, PKCE S256 required
 //	POST /oidc/token   GET /oidc/userinfo
-//	GET  /oidc/logout                             RP-initiated logout
+//	GET  /oidc/logout   POST                      RP-initiated logout
 //	POST /login   POST /logout                    the form
 //
 // A request that needs a person waits in memory under a random id (asked) while
@@ -170,6 +170,7 @@ func (p *IDP) route() {
 	p.mux.HandleFunc("GET /oidc/userinfo", p.userinfo)
 	p.mux.HandleFunc("POST /oidc/userinfo", p.userinfo)
 	p.mux.HandleFunc("GET /oidc/logout", p.endSession)
+	p.mux.HandleFunc("POST /oidc/logout", p.endSession)
 	p.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, http.StatusNotFound, "There is nothing at this address", "")
 	})

@@ -196,17 +196,32 @@ func (p *IDP) sendBack(w http.ResponseWriter, request authRequest, answer url.Va
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// endSession is RP-initiated logout: it ends the session here and goes back only
-// to an origin that some client registered.
+// endSession is RP-initiated logout, by the address or by a form: it ends the
+// session here and goes back, with the state, only to an origin that some client
+// registered.
 func (p *IDP) endSession(w http.ResponseWriter, r *http.Request) {
+	values := r.URL.Query()
+	if r.Method == http.MethodPost {
+		if !p.parseForm(w, r) {
+			return
+		}
+		values = r.PostForm
+	}
 	p.forget(w, r)
-	back := r.URL.Query().Get("post_logout_redirect_uri")
+	back := values.Get("post_logout_redirect_uri")
+	to, err := url.Parse(back)
 	for _, client := range p.config.Clients {
 		for _, uri := range client.RedirectURIs {
-			if back != "" && originOf(uri) == originOf(back) {
-				http.Redirect(w, r, back, http.StatusSeeOther)
-				return
+			if back == "" || err != nil || originOf(uri) != originOf(back) {
+				continue
 			}
+			if state := values.Get("state"); state != "" {
+				query := to.Query()
+				query.Set("state", state)
+				to.RawQuery = query.Encode()
+			}
+			http.Redirect(w, r, to.String(), http.StatusSeeOther)
+			return
 		}
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)

@@ -257,6 +257,10 @@ func TestLogoutGoesBackToRegisteredOriginsOnly(t *testing.T) {
 			t.Errorf("%q leads to %q", back, got)
 		}
 	}
+	p := b.post(h.url+"/oidc/logout", url.Values{"post_logout_redirect_uri": {"https://broker.example/bye?x=y"}, "state": {"s t"}, "id_token_hint": {"token"}})
+	if got := p.Header.Get("Location"); got != "https://broker.example/bye?state=s+t&x=y" {
+		t.Errorf("a form leads to %q", got)
+	}
 	if p := b.get(h.authorizeURL(nil)); p.field("asked") == "" {
 		t.Error("still signed in after logout")
 	}

@@ -20,7 +20,7 @@ func (p *Provider) login(ctx context.Context, t *idToken, more object, s *steps)
 	}
 	return idp.Login{
 		Identity: identity, IssuedAt: t.issued,
-		Once:     idp.Once{Key: onceKey(t.payload), Until: t.expires.Add(p.skew)},
+		Once:     idp.Once{Key: onceKey(t.payload), Until: t.expires.Add(p.skew), AtSignIn: t.hasNonce},
 		Upstream: idp.Upstream{NameID: t.subject, SessionIndex: t.sid, Sid: t.sid},
 	}, nil
 }

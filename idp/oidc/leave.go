@@ -20,46 +20,47 @@ type leaving struct {
 	State string `json:"state"` // hash of the handle
 }
 
-// leaves is whether, and how, signing out goes on to the provider: "" is not.
-func (p *Provider) leaves(m *metadata) string {
-	how := p.config.ProviderLogout.Value
-	switch {
-	case m.endSession == "" || how == "off":
-		return ""
-	case how == "":
-		return "form"
-	}
-	return how
+// maxLogoutAddress bounds the address of a logout. It comes in a header of ours,
+// and proxies do not let every length pass: a longer ID token stays here, and the
+// provider asks the person.
+const maxLogoutAddress = 3000
+
+// leaves reports whether signing out goes on to the provider.
+func (p *Provider) leaves(m *metadata) bool {
+	return m.endSession != "" && p.config.ProviderLogout.Value != "off"
 }
 
-// hints reports whether a logout will need the ID token.
-func (p *Provider) hints(m *metadata) bool { return p.leaves(m) == "form" }
-
-// BeginLogout implements idp.Logouter. The ID token goes by a form and never into
-// an address, where histories and logs would keep it: it is evidence that token
-// exchange accepts.
+// BeginLogout implements idp.Logouter. The ID token that says whose session it is
+// has been used, and token exchange takes it no more, wherever it goes now.
 func (p *Provider) BeginLogout(ctx context.Context, up idp.Upstream, handle string) (idp.Redirect, []byte, error) {
 	m, err := p.discover.get(ctx)
 	if err != nil {
 		return idp.Redirect{}, nil, err
 	}
-	if p.leaves(m) == "" {
+	if !p.leaves(m) {
 		return idp.Redirect{}, nil, fmt.Errorf("oidc: no end_session_endpoint, or provider_logout is off: %w", idp.ErrNoLogout)
 	}
 	data, err := json.Marshal(leaving{State: hashText(handle)})
 	if err != nil {
 		return idp.Redirect{}, nil, fmt.Errorf("oidc: pending logout: %w", err)
 	}
-	fields := map[string]string{"client_id": p.config.ClientID.Value, "post_logout_redirect_uri": p.logoutURI, "state": handle}
-	if hint := up.IDToken.Reveal(); hint != "" && p.hints(m) {
-		fields["id_token_hint"] = hint
-		return idp.Redirect{Form: &idp.Form{Action: m.endSession, Fields: fields}}, data, nil
+	parameters := url.Values{"client_id": {p.config.ClientID.Value}, "post_logout_redirect_uri": {p.logoutURI}, "state": {handle}}
+	hint := up.IDToken.Reveal()
+	if hint != "" {
+		parameters.Set("id_token_hint", hint)
 	}
-	parameters := url.Values{}
-	for name, value := range fields {
-		parameters.Set(name, value)
+	if p.config.ProviderLogout.Value == "form" {
+		form := idp.Form{Action: m.endSession, Fields: map[string]string{}}
+		for name := range parameters {
+			form.Fields[name] = parameters.Get(name)
+		}
+		return idp.Redirect{Form: &form}, data, nil
 	}
 	to, err := withQuery(m.endSession, parameters)
+	if err == nil && len(to) > maxLogoutAddress {
+		parameters.Del("id_token_hint")
+		to, err = withQuery(m.endSession, parameters)
+	}
 	return idp.Redirect{URL: to}, data, err
 }
 

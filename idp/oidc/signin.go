@@ -55,7 +55,7 @@ func (p *Provider) Finish(ctx context.Context, data []byte, answer idp.Answer) (
 		return idp.Login{}, err
 	}
 	login, err := p.login(ctx, t, more, nil)
-	if err == nil && p.hints(m) {
+	if err == nil && p.leaves(m) {
 		login.Upstream.IDToken = secret.New(raw)
 	}
 	return login, err

@@ -15,6 +15,12 @@ func (s *Store) UseOnce(ctx context.Context, key [32]byte, until time.Time) (boo
 	return n == 1, err
 }
 
+// Used implements replay.Store.
+func (s *Store) Used(ctx context.Context, key [32]byte) (bool, error) {
+	var one int
+	return s.one(ctx, readUsed, []any{key[:]}, &one)
+}
+
 // AddKey implements keys.Store.
 func (s *Store) AddKey(ctx context.Context, row keys.Row) (bool, error) {
 	n, err := s.affect(ctx, `INSERT INTO signing_keys (use, algorithm, generation, kid, active, sealed) VALUES (?, ?, ?, ?, ?, ?)

@@ -28,6 +28,7 @@ const (
 	readDevicesOf
 	readSubjectsNamed
 	readArrivals
+	readUsed
 	readPersonByID
 	readPersonByName
 	readPeopleAfter
@@ -63,6 +64,7 @@ func readTexts() [numReads]string {
 		readPersonByID:   "SELECT id, name, version, data FROM people WHERE directory = ? AND id = ?",
 		readPersonByName: "SELECT id, name, version, data FROM people WHERE directory = ? AND name = ?",
 		readPeopleAfter:  "SELECT id, name, version, data FROM people WHERE directory = ? AND name > ? ORDER BY name LIMIT ?",
+		readUsed:         "SELECT 1 FROM used WHERE key = ?",
 		readMarks:        "SELECT account, label, colour, favourite FROM marks WHERE provider = ? AND subject = ?",
 		readRecent:       "SELECT role, used FROM recent_roles WHERE provider = ? AND subject = ? ORDER BY used DESC, role",
 		readSessionsOf: `SELECT id, '', provider, subject, expires, seen, data FROM sessions

@@ -94,6 +94,9 @@ func consentOrphan(t *testing.T, fresh Fresh) {
 func usedOnce(t *testing.T, fresh Fresh) {
 	s := one(t, fresh)
 	for i, want := range []bool{true, false, false} {
+		if used, err := s.Used(t.Context(), key("k")); err != nil || used == want {
+			t.Errorf("before a use that counts (%v) the key is used: %v, %v", want, used, err)
+		}
 		got, err := s.UseOnce(t.Context(), key("k"), now.Add(time.Minute))
 		if must(t, err); got != want {
 			t.Errorf("use %d is new: %t", i+1, got)

@@ -217,7 +217,7 @@ func (b *Browser) step(provider string, who Person) (bool, error) {
 				return false, fmt.Errorf("%s refused the password: %d", before, b.Page.Status)
 			}
 			return true, nil
-		case f.Fields["SAMLResponse"] || f.Fields["SAMLRequest"], f.Values.Get("decision") == "approve":
+		case f.Fields["SAMLResponse"] || f.Fields["SAMLRequest"], f.Fields["code"] && f.Fields["state"], f.Values.Get("decision") == "approve":
 			return true, b.Submit(f, nil)
 		}
 	}
