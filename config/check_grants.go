@@ -19,6 +19,7 @@ func (c *checker) grants() {
 		c.durations(g, path)
 		c.mode(g, path)
 		c.filled(under(path, "role"), g.Role)
+		c.listedRole(g, path)
 		if g.GroupsMatching.Value != "" {
 			if _, err := regexp.Compile(g.GroupsMatching.Value); err != nil {
 				c.faults.Add(g.GroupsMatching.Pos, "grants[].groups_matching: %v", err)
@@ -168,4 +169,28 @@ func (c *checker) accountNames() []string {
 		names = append(names, a.Name.Value)
 	}
 	return names
+}
+
+// listedRole warns of a role that is none of those that an account lists: a typing
+// error gives nobody anything, and nobody would notice. A template is not judged.
+func (c *checker) listedRole(g *Grant, path string) {
+	if g.Deny || strings.Contains(g.Role.Value, "{{") {
+		return
+	}
+	name := strings.TrimPrefix(g.Role.Value, "/")
+	if role, err := iam.ParseRoleARN(g.Role.Value); err == nil {
+		name = strings.TrimPrefix(role.Path+role.Name, "/")
+	} else if !c.set(under(path, "accounts")) {
+		_, name, _ = strings.Cut(name, "/")
+	}
+	for _, a := range c.reached(g) {
+		known := func(r Text) bool { return strings.TrimPrefix(r.Value, "/") == name }
+		if a.Roles != nil && !slices.ContainsFunc(a.Roles, known) {
+			var names []string
+			for _, r := range a.Roles {
+				names = append(names, r.Value)
+			}
+			c.warn(g.Role.Pos, "grants[].role: account %s lists no role %s%s; where it is new, run rolecalld aws discover again", quoted(a.Name.Value), quoted(name), didYouMean(name, names))
+		}
+	}
 }

@@ -133,7 +133,7 @@ func (c *checker) accounts() {
 		case !iam.ValidAccountID(a.ID.Value):
 			c.faults.Add(a.ID.Pos, "accounts[].id: %s is not an account id, which is 12 digits", quoted(a.ID.Value))
 		case again:
-			c.faults.Add(a.ID.Pos, "accounts[].id: %s is listed already in line %d", a.ID.Value, before.Line)
+			c.faults.Add(a.ID.Pos, "accounts[].id: %s is listed already in %s", a.ID.Value, before.beside(a.ID.Pos))
 		default:
 			ids[a.ID.Value] = a.ID.Pos
 		}

@@ -29,7 +29,7 @@ func (c *checker) unique(seen map[string]Pos, what string, name Text) {
 	case len(name.Value) > maxName || strings.ContainsFunc(name.Value, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		c.faults.Add(name.Pos, "%s: %s is longer than %d characters or holds a control character", what, quoted(name.Value), maxName)
 	case again:
-		c.faults.Add(name.Pos, "%s: %s is taken already in line %d; names must be unique", what, quoted(name.Value), before.Line)
+		c.faults.Add(name.Pos, "%s: %s is taken already in %s; names must be unique", what, quoted(name.Value), before.beside(name.Pos))
 	default:
 		seen[name.Value] = name.Pos
 	}

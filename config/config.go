@@ -45,10 +45,12 @@ type Config struct {
 	Egress    Egress     `yaml:"egress" doc:"Outbound HTTP to identity providers."`
 	Providers []Provider `yaml:"providers" doc:"Identity providers, in the order of the sign-in page."`
 	Accounts  []Account  `yaml:"accounts" doc:"The AWS accounts that grants may name."`
-	Grants    []Grant    `yaml:"grants" doc:"Who may have which role. Selectors (groups, groups_matching, users, providers, when, require) are joined by AND, the values of one list by OR. Of several grants for one role the first in file order that holds counts."`
-	Apps      []App      `yaml:"apps" doc:"Mobile and single-page apps, whose devices and people get credentials at /tvm/v1 (docs/mobile-apps.md)."`
-	Mail      Mail       `yaml:"mail" doc:"Outgoing mail: codes for registration and password reset of a provider of type directory."`
-	Admins    Admins     `yaml:"admins" doc:"Who sees the administration pages: live sessions, which they may end, and the audit record. Nobody by default."`
+	// AccountsFile is read by Load: its accounts are among Accounts.
+	AccountsFile Text    `yaml:"accounts_file" path:"true" doc:"A file with a list accounts of its own, as rolecalld aws discover writes it. An account that is in both has here what counts."`
+	Grants       []Grant `yaml:"grants" doc:"Who may have which role. Selectors (groups, groups_matching, users, providers, when, require) are joined by AND, the values of one list by OR. Of several grants for one role the first in file order that holds counts."`
+	Apps         []App   `yaml:"apps" doc:"Mobile and single-page apps, whose devices and people get credentials at /tvm/v1 (docs/mobile-apps.md)."`
+	Mail         Mail    `yaml:"mail" doc:"Outgoing mail: codes for registration and password reset of a provider of type directory."`
+	Admins       Admins  `yaml:"admins" doc:"Who sees the administration pages: live sessions, which they may end, and the audit record. Nobody by default."`
 
 	// Digest is the hex SHA-256 of the file's bytes, for the log.
 	Digest string `yaml:"-"`
@@ -232,6 +234,8 @@ type Account struct {
 	ExternalID secret.String     `yaml:"external_id" doc:"sts:ExternalId that the account's trust policies demand."`
 	// SAMLProvider is for the mode saml.
 	SAMLProvider Text `yaml:"saml_provider" doc:"ARN of the SAML provider that the account knows this broker as (mode saml)."`
+	// Roles are nil where nobody has listed them.
+	Roles []Text `yaml:"roles" doc:"Roles that are there, as rolecalld aws discover lists them; a grant that names another is a warning."`
 }
 
 // Grant lets people have a role. Its selectors are joined by AND, the values of one list by OR.

@@ -69,3 +69,11 @@ func (f Faults) Error() string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// beside says where p is to somebody who reads at.
+func (p Pos) beside(at Pos) string {
+	if p.File != at.File {
+		return p.String()
+	}
+	return fmt.Sprintf("line %d", p.Line)
+}

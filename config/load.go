@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"syscall"
 	"unicode/utf8"
 
@@ -55,9 +56,10 @@ func Parse(file string, data []byte, env func(string) (string, bool)) (*Config, 
 
 func decode(file string, data []byte, root ast.Node, env func(string) (string, bool)) (*Config, error) {
 	d := &decoder{file: file, dir: filepath.Dir(file), env: env, at: map[string]Pos{}, references: map[string]string{}}
-	sum := sha256.Sum256(data)
-	c := &Config{File: file, Digest: hex.EncodeToString(sum[:])}
+	c := &Config{File: file}
 	d.document(root, c)
+	sum := sha256.Sum256(append(slices.Clip(data), d.includeAccounts(c)...))
+	c.Digest = hex.EncodeToString(sum[:])
 	c.Written = make(map[string]string, len(d.at))
 	for path := range d.at { // before presets fill in what is not there
 		c.Written[path] = d.references[path]
@@ -131,6 +133,9 @@ func withoutPath(err error) error {
 // sort orders by place and drops repetitions.
 func (f *Faults) sort() {
 	slices.SortStableFunc(*f, func(a, b Fault) int {
+		if a.Pos.File != b.Pos.File && a.Pos.File != "" && b.Pos.File != "" {
+			return strings.Compare(a.Pos.File, b.Pos.File)
+		}
 		if a.Pos.Line != b.Pos.Line {
 			return a.Pos.Line - b.Pos.Line
 		}

@@ -13,7 +13,7 @@ import (
 func (d *daemon) aws() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "aws",
-		Short: "Print the IAM side of a configuration: trust policies, Terraform, CloudFormation",
+		Short: "Print the IAM side of a configuration: trust policies, Terraform, CloudFormation; discover accounts",
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -22,7 +22,7 @@ func (d *daemon) aws() *cobra.Command {
 		return trustPolicies(s, role)
 	})
 	trust.Flags().StringVar(&role, "role", "", "the ARN of one role")
-	c.AddCommand(trust,
+	c.AddCommand(trust, d.discover(),
 		d.awsCommand("terraform", "Print providers and roles as Terraform (.tf.json); each account is the provider alias aws.account_ID", (*awssetup.Setup).Terraform),
 		d.awsCommand("cloudformation", "Print providers, hub and roles as one CloudFormation template for a StackSet", (*awssetup.Setup).CloudFormation),
 	)
