@@ -3,6 +3,7 @@ package config
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -109,5 +110,27 @@ providers:
 	}
 	if diff := cmp.Diff(want, c.Filled()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// The configuration as it runs shows what a preset fills in as no words of the file,
+// and no keys of other presets.
+func TestTheRunningConfigurationShowsWhatAPresetSets(t *testing.T) {
+	t.Parallel()
+	const file = "server: {url: https://sso.example.com}\nproviders:\n  - {name: google, type: oidc, preset: google, client_id: x, hosted_domains: [example.com]}\n"
+	c, err := Parse("rolecall.yaml", []byte(file), func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := printed(c.Running())
+	for _, want := range []string{"issuer: https://accounts.google.com  # default", "hosted_domains: [example.com]\n", "preset: google\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	for _, foreign := range []string{"cloud:", "group_overage:", "trust_domain:"} {
+		if strings.Contains(text, foreign) {
+			t.Errorf("%q, which is a key of another preset, is in\n%s", foreign, text)
+		}
 	}
 }
