@@ -14,6 +14,7 @@ package account
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -63,8 +64,9 @@ type Session struct {
 	Kind    string // browser, or the way by which the tokens were made: cli, device, exchange
 	Client  string // the program, "" for a browser
 	Current bool   // the one that asks
-	// Address is where it was used last, "" if that is not known any more.
-	Address               string
+	// Address is where it was used last, or signed in where that is not known any more;
+	// Agent is the browser of the sign-in. "" is not known.
+	Address, Agent        string
 	Since, LastSeen, Ends time.Time
 }
 
@@ -100,7 +102,7 @@ func (s *Service) Sessions(ctx context.Context, caller broker.Caller) ([]Session
 	}
 	var current, all []Session
 	for _, found := range sessions {
-		one := Session{ID: found.ID, Kind: string(broker.ViaBrowser), Since: found.Since, LastSeen: found.LastSeen, Ends: found.Expires, Address: seen[found.ID].Address}
+		one := Session{ID: found.ID, Kind: string(broker.ViaBrowser), Since: found.Since, LastSeen: found.LastSeen, Ends: found.Expires, Address: cmp.Or(seen[found.ID].Address, found.Address), Agent: found.Agent}
 		if found.ID == caller.Session {
 			one.Current = true
 			current = append(current, one)

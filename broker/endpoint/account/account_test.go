@@ -69,7 +69,7 @@ func (f *fake) EndAll(context.Context, broker.Origin, broker.Caller) error {
 func demo() *fake {
 	return &fake{
 		sessions: []own.Session{
-			{ID: "s-1", Kind: "browser", Current: true, Address: "198.51.100.24", Since: noon.Add(-2 * time.Hour), LastSeen: noon.Add(-time.Minute), Ends: noon.Add(10 * time.Hour)},
+			{ID: "s-1", Kind: "browser", Current: true, Agent: "Firefox on Linux", Address: "198.51.100.24", Since: noon.Add(-2 * time.Hour), LastSeen: noon.Add(-time.Minute), Ends: noon.Add(10 * time.Hour)},
 			{ID: "f-1", Kind: "cli", Client: "rolecall-cli", Address: "2001:db8:1:2:3:4:5:6", Since: noon.Add(-20 * time.Hour), LastSeen: noon.Add(-30 * time.Minute), Ends: noon.Add(20 * time.Hour)},
 			{ID: "f-2", Kind: "device", Since: noon.Add(-time.Hour), Ends: noon.Add(time.Hour)},
 		},

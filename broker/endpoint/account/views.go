@@ -17,9 +17,9 @@ type sessionsView struct {
 }
 
 type sessionRow struct {
-	ID, Kind, From    string
-	Current           bool
-	Since, Used, Ends moment
+	ID, Kind, From, Agent string
+	Current               bool
+	Since, Used, Ends     moment
 }
 
 // moment is a time with the day where that is not today.
@@ -59,7 +59,7 @@ func (e *Endpoint) sessionRow(s own.Session) sessionRow {
 	if kind == "" {
 		kind = s.Kind
 	}
-	return sessionRow{ID: s.ID, Kind: kind, From: s.Address, Current: s.Current, Since: e.moment(s.Since), Used: e.moment(s.LastSeen), Ends: e.moment(s.Ends)}
+	return sessionRow{ID: s.ID, Kind: kind, From: s.Address, Agent: s.Agent, Current: s.Current, Since: e.moment(s.Since), Used: e.moment(s.LastSeen), Ends: e.moment(s.Ends)}
 }
 
 // events say what was done.

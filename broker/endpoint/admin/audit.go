@@ -157,7 +157,9 @@ func shortRole(text string) string {
 
 // eventNames are events in words; what has none is shown as it is.
 var eventNames = map[string]string{
-	"signin": "sign-in", "credentials": "access keys", "console": "console", "token": "token", "device": "device code", "consent": "consent", "signout": "signed out", "logout": "signed out",
+	"signin": "sign-in", "credentials": "access keys", "console": "console", "signout": "signed out", "authorize": "program allowed", "authenticate": "request with a token",
+	"token.code": "program signed in", "token.authorization_code": "program signed in", "token.refresh": "program renewed", "token.refresh_token": "program renewed", "token.exchange": "token exchange",
+	"device.start": "device code asked for", "device.approve": "device code answered", "logout.provider": "signed out at the provider", "audit.recovered": "record recovered",
 	"session.end": "session ended", "session.end_all": "signed out everywhere", "revoke": "revoked by an operator", "config.reload": "configuration reloaded",
 	"admin.audit": "record read", "admin.explain": "explained", "admin.export": "record exported", "admin.revoke": "session revoked", "admin.revoke_all": "all sessions revoked",
 }

@@ -95,6 +95,9 @@ func (p *Pages) Mount(mux *endpoint.Mux) {
 	mux.Page("GET /assets/{name}", func(w http.ResponseWriter, r *http.Request) error {
 		return p.asset(w, r, r.PathValue("name"), "public, max-age=31536000, immutable")
 	})
+	mux.Page("GET /help", func(w http.ResponseWriter, r *http.Request) error {
+		return p.render(w, r, look{name: "help", title: "Keyboard"}, nil)
+	})
 	mux.Page("GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) error {
 		return p.asset(w, r, strings.TrimPrefix(p.assets.Icon, "/assets/"), "public, max-age=86400")
 	})

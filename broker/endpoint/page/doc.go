@@ -3,6 +3,7 @@
 // who may have what; a handler fills a view and calls the method of its page.
 //
 //	GET /assets/{name}   style sheet, script, icon; the name holds a digest of the content
+//	GET /help            the keyboard, for browsers without scripts
 //	GET /favicon.ico     the icon, for browsers that ask without reading the page
 //
 // Rules of every page: it works without the script; nothing inline, so that the

@@ -70,6 +70,9 @@ func samples(p *Pages) map[string]endpoint.Handler {
 	maps.Copy(all, roleSamples(p))
 	maps.Copy(all, problemSamples(p))
 	maps.Copy(all, whySamples(p))
+	all["help"] = func(w http.ResponseWriter, r *http.Request) error {
+		return p.render(w, r, look{name: "help", title: "Keyboard"}, nil)
+	}
 	return all
 }
 
