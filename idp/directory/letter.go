@@ -13,6 +13,7 @@ type Letter struct {
 	kind string
 	code string
 	from string // who we are, for people
+	page string // where to type the code of an invitation
 }
 
 // The kinds of letters.
@@ -23,6 +24,7 @@ const (
 	letterEmail    = "email"
 	letterPassword = "password-changed"
 	letterMoved    = "email-changed"
+	letterInvite   = "invite"
 )
 
 // Kind names the letter, for the record.
@@ -34,6 +36,11 @@ func (l Letter) Code() string {
 		return ""
 	}
 	return l.code
+}
+
+// Invitation brings the code of Invite and the page to type it on.
+func (d *Directory) Invitation(p Person, page, code string) Letter {
+	return Letter{To: p.Email, kind: letterInvite, code: code, from: d.cfg.Provider.Label, page: page}
 }
 
 // PasswordChanged tells a person that their password was set.
@@ -69,6 +76,9 @@ func (l Letter) Write(app string) (subject, text string) {
 	case letterEmail:
 		return "Your code for " + app, "To use this address for your account at\n" + app + ", type this code there:\n\n" + code +
 			"\nIf you did not ask for that, do nothing.\n"
+	case letterInvite:
+		return "Set your password", "An administrator asks you to set a password for your account at\n" + app + ". Open this page,\n\n    " + l.page +
+			"\n\nand type this code there, once, within a day:\n\n    " + l.code + "\n\nIf you do not expect this, ask your administrators before you do.\n"
 	case letterPassword:
 		return "Your password was changed", "The password of your account at " + app + " was changed just now, and\nyou were signed out everywhere else.\n\n" +
 			"If that was not you, ask for a new password in the app at once, and tell whoever\nlooks after it.\n"
