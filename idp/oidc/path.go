@@ -70,13 +70,16 @@ func (c claimPath) beside(name string) claimPath {
 // find gives the value; null is as good as absent. What stands in the way and is
 // no object is refused: nobody may have no groups because they cannot be read.
 func (c claimPath) find(claims object) (value, bool, error) {
-	v := value{kind: kindObject, inner: &inner{object: claims}}
+	var v value
 	for i, step := range c {
-		if v.kind != kindObject {
+		if i > 0 {
+			claims = v.object()
+		}
+		if i > 0 && v.kind != kindObject {
 			return value{}, false, idp.Reject("malformed", "the claim %q is no object, so %q cannot be read", claimPath(c[:i]).attribute(), c.attribute())
 		}
 		var there bool
-		if v, there = v.object().get(step); !there || v.kind == kindNull {
+		if v, there = claims.get(step); !there || v.kind == kindNull {
 			return value{}, false, nil
 		}
 	}

@@ -15,7 +15,11 @@ func (g *generation) insight(d *Daemon) *insight.Insight {
 	c, o := g.options.Config, g.options
 	running := insight.Running{Config: c, Policy: g.policy, Loaded: o.Now(), Warnings: slices.Concat(c.Warnings, g.warnings)}
 	for _, u := range g.upstreams {
-		if examined, ok := u.Redirector.(idp.Examined); ok {
+		examined, ok := u.Redirector.(idp.Examined)
+		if !ok { // of machines, which do not sign in
+			examined, ok = u.Verifier.(idp.Examined)
+		}
+		if ok {
 			running.Providers = append(running.Providers, insight.Source{ProviderInfo: u.ProviderInfo, Examined: examined})
 		}
 	}
