@@ -5,7 +5,25 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rolecall/rolecall/broker/endpoint"
 )
+
+func deviceSamples(p *Pages) map[string]endpoint.Handler {
+	question := Device{
+		Username: "alice@example.com", UserCode: "WDJB-MJHT", Client: "rolecall CLI", Address: "203.0.113.7", Here: "203.0.113.7",
+		Asked: noon.Add(-time.Minute), Until: noon.Add(12 * time.Hour), Roles: 16, Proof: strings.Repeat("p", 43),
+	}
+	elsewhere := question
+	elsewhere.Here, elsewhere.Closed = "2001:db8:85a3::8a2e:370:7334", []string{"production/Incident", "production/Billing"}
+	return map[string]endpoint.Handler{
+		"device-code":      showing(p.Device, Device{Username: "alice@example.com", UserCode: "WDJB-MJHT"}),
+		"device-question":  showing(p.Device, question),
+		"device-elsewhere": showing(p.Device, elsewhere),
+		"device-approved":  showing(p.Device, Device{Username: "alice@example.com", Outcome: "approved"}),
+		"device-denied":    showing(p.Device, Device{Username: "alice@example.com", Outcome: "denied"}),
+	}
+}
 
 func TestTheDevicePageAsksBeforeItActs(t *testing.T) {
 	t.Parallel()

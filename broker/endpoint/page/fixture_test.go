@@ -73,6 +73,7 @@ func samples(p *Pages) map[string]endpoint.Handler {
 	all["help"] = func(w http.ResponseWriter, r *http.Request) error {
 		return p.render(w, r, look{name: "help", title: "Keyboard"}, nil)
 	}
+	maps.Copy(all, deviceSamples(p))
 	return all
 }
 

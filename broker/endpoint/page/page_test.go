@@ -134,7 +134,7 @@ func TestNoPageNeedsAnUnsafeContentSecurityPolicy(t *testing.T) {
 func TestEachLinkAndFormLeadsToARouteThatExists(t *testing.T) {
 	t.Parallel()
 	// What the other endpoint packages mount. A page that is not built must not be linked.
-	known := regexp.MustCompile(`^(/|/#a-\d{12}|/login|/logout|/console|/keys|/why|/sessions|/help|/admin/|/accounts/\d{12}|/favourites|/oauth2/authorize|/(saml|oidc)/\w+/login|/saml/\w+/confirm|/nothing|/sample|#main)(\?|$)`)
+	known := regexp.MustCompile(`^(/|/#a-\d{12}|/login|/logout|/console|/keys|/why|/sessions|/help|/admin/|/accounts/\d{12}|/favourites|/oauth2/authorize|/device|/(saml|oidc)/\w+/login|/saml/\w+/confirm|/nothing|/sample|#main)(\?|$)`)
 	pages := newPages(t, Config{})
 	for name, render := range samples(pages) {
 		html := get(t, pages, "/sample", render).Body.String()
