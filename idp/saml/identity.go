@@ -58,7 +58,7 @@ func (j *judgement) login(s *statement) (*idp.Login, *idp.Rejection) {
 	}
 	login := &idp.Login{
 		Identity: identity, IssuedAt: s.issueInstant,
-		Once:     idp.Once{Key: "assertion:" + s.id, Until: s.until().Add(j.Skew)},
+		Once: idp.Once{Key: "assertion:" + s.id, Until: s.until().Add(j.Skew)},
 		Upstream: idp.Upstream{
 			NameID: name.value, NameIDFormat: name.format,
 			NameQualifier: name.qualifier, SPNameQualifier: name.spQualifier,

@@ -15,11 +15,7 @@ func (g *generation) insight(d *Daemon) *insight.Insight {
 	c, o := g.options.Config, g.options
 	running := insight.Running{Config: c, Policy: g.policy, Loaded: o.Now(), Warnings: slices.Concat(c.Warnings, g.warnings)}
 	for _, u := range g.upstreams {
-		examined, ok := u.Redirector.(idp.Examined)
-		if !ok { // of machines, which do not sign in
-			examined, ok = u.Verifier.(idp.Examined)
-		}
-		if ok {
+		if examined, ok := u.examined(); ok {
 			running.Providers = append(running.Providers, insight.Source{ProviderInfo: u.ProviderInfo, Examined: examined})
 		}
 	}
@@ -36,6 +32,16 @@ func (g *generation) insight(d *Daemon) *insight.Insight {
 		Sessions: session.NewSessions(session.Config{Store: d.store, Max: c.Session.Max, Idle: c.Session.Idle, Now: o.Now}),
 		Keys:     d.keyStates, Record: d.audit, Now: o.Now,
 	})
+}
+
+// examined is what can say how a provider is: what signs people in, or, of machines,
+// what judges their tokens.
+func (u *upstream) examined() (idp.Examined, bool) {
+	if examined, ok := u.Redirector.(idp.Examined); ok {
+		return examined, true
+	}
+	examined, ok := u.Verifier.(idp.Examined)
+	return examined, ok
 }
 
 // keyStates lists the signing keys of tokens, of every use.
