@@ -15,11 +15,12 @@ import (
 
 // chromium starts Debian's Chromium for one test. What a page of ours complains
 // about (Content-Security-Policy, scripts) fails the test.
-func chromium(t *testing.T, ours string) context.Context {
+func chromium(t *testing.T, ours string, more ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1280, 900),
 		chromedp.Flag("disable-component-update", true), chromedp.UserDataDir(t.TempDir()))
+	options = append(options, more...)
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
