@@ -122,6 +122,9 @@ func (b *Broker) order(ctx context.Context, origin Origin, caller Caller, order 
 		Policy: sessionPolicy, PolicyARNs: granted.PolicyARNs, HubRole: granted.HubRole, ExternalID: granted.ExternalID, SAMLProvider: granted.SAMLProvider,
 		Session: caller.Session, PolicyDigest: b.cfg.Policy.Digest(), Revocation: number, NotAfter: b.credentialsEnd(caller),
 	}
+	if err := fits(spec, order.Policy != ""); err != nil {
+		return granted, none, err
+	}
 	if granted.OwnAssertion {
 		spec.Proof = func(context.Context) (secret.String, error) { return order.proof.Open(), nil }
 	} else if prove := b.cfg.Prove; prove != nil {
@@ -201,8 +204,12 @@ func (b *Broker) duration(asked string, granted policy.Granted, caller Caller) (
 			return 0, Fail(InvalidRequest, "malformed_duration", "The duration must be like 1h or 900s.").Because(err)
 		}
 		if d < iam.MinDuration || d > granted.MaxDuration {
+			why := ""
+			if granted.HubRole != (iam.RoleARN{}) && d > iam.MaxChainedDuration {
+				why = " It is reached through another role, and AWS gives such sessions one hour at most."
+			}
 			return 0, Fail(InvalidRequest, "duration_out_of_bounds",
-				fmt.Sprintf("The duration of this role must be between %s and %s.", short(iam.MinDuration), short(granted.MaxDuration)))
+				fmt.Sprintf("The duration of this role must be between %s and %s.%s", short(iam.MinDuration), short(granted.MaxDuration), why))
 		}
 	}
 	if end := b.credentialsEnd(caller); !end.IsZero() {

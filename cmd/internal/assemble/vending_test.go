@@ -41,6 +41,7 @@ grants:
 type modesWorld struct {
 	*Daemon
 	aws *devaws.AWS
+	ear *ear // hears every call of AWS
 }
 
 func newModesWorld(t *testing.T) *modesWorld {
@@ -67,7 +68,8 @@ func newModesWorld(t *testing.T) *modesWorld {
 	})
 	front.Config.Handler = d.Handler()
 	w := &modesWorld{Daemon: d, aws: newModesAWS(t, d, awsURL, url)}
-	cloud.Config.Handler = w.aws
+	w.ear = &ear{t: t, next: w.aws}
+	cloud.Config.Handler = w.ear
 	for _, s := range []*httptest.Server{front, cloud} {
 		s.Start()
 		t.Cleanup(s.Close)
