@@ -50,7 +50,7 @@ type Config struct {
 	Grants       []Grant `yaml:"grants" doc:"Who may have which role. Selectors (groups, groups_matching, users, providers, when, require) are joined by AND, the values of one list by OR. Of several grants for one role the first in file order that holds counts."`
 	Apps         []App   `yaml:"apps" doc:"Mobile and single-page apps, whose devices and people get credentials at /tvm/v1 (docs/mobile-apps.md)."`
 	Mail         Mail    `yaml:"mail" doc:"Outgoing mail: codes for registration and password reset of a provider of type directory."`
-	Admins       Admins  `yaml:"admins" doc:"Who sees the administration pages: live sessions, which they may end, and the audit record. Nobody by default."`
+	Admins       Admins  `yaml:"admins" doc:"Who sees the administration pages: sessions, which they may end, people, the audit record, who has what and why, health, this configuration without its secrets. Nobody by default."`
 
 	// Digest is the hex SHA-256 of the file's bytes, for the log.
 	Digest string `yaml:"-"`

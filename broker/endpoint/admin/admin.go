@@ -64,9 +64,11 @@ type Config struct {
 	Service  Service
 	Exporter Exporter
 	Insight  Insight
-	Door     visitor.Door
-	Pages    *page.Pages
-	Now      func() time.Time
+	// AccountName gives the configured name of an account, "" where it has none.
+	AccountName func(id string) string
+	Door        visitor.Door
+	Pages       *page.Pages
+	Now         func() time.Time
 }
 
 // Endpoint serves the pages.

@@ -149,7 +149,7 @@ func site(t *testing.T, f *fake) http.Handler {
 		t.Fatal(err)
 	}
 	admits := func(context.Context, broker.Caller) bool { return f.admits }
-	e, err := New(Config{Service: f, Exporter: f, Insight: insightOf{f}, Door: visitor.Door{Sessions: f, Admin: admits}, Pages: pages, Now: func() time.Time { return noon }})
+	e, err := New(Config{Service: f, Exporter: f, Insight: insightOf{f}, AccountName: accountName, Door: visitor.Door{Sessions: f, Admin: admits}, Pages: pages, Now: func() time.Time { return noon }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,6 +160,8 @@ func site(t *testing.T, f *fake) http.Handler {
 		edge.ServeHTTP(w, r)
 	})
 }
+
+func accountName(id string) string { return map[string]string{"111122223333": "production"}[id] }
 
 func visit(h http.Handler, target string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()

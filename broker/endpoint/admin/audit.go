@@ -125,7 +125,7 @@ type recordRow struct {
 
 func (e *Endpoint) recordRow(r operate.Entry) recordRow {
 	row := recordRow{
-		At: r.At, When: e.moment(r.Time), Who: cmp.Or(r.Username, r.Subject), What: cmp.Or(eventNames[r.Event.Event], r.Event.Event), On: shortRole(r.Role), From: r.Address,
+		At: r.At, When: e.moment(r.Time), Who: cmp.Or(r.Username, r.Subject), What: cmp.Or(eventNames[r.Event.Event], r.Event.Event), On: e.shortRole(r.Role), From: r.Address,
 		RequestID: r.RequestID, Detail: r.Detail, Provider: e.providerLabel(r.Provider),
 	}
 	switch r.Outcome {
@@ -148,9 +148,9 @@ func (e *Endpoint) recordRow(r operate.Entry) recordRow {
 }
 
 // shortRole is ACCOUNT/ROLE of an ARN; other text stays.
-func shortRole(text string) string {
+func (e *Endpoint) shortRole(text string) string {
 	if arn, err := iam.ParseRoleARN(text); err == nil {
-		return arn.Account + "/" + arn.Name
+		return cmp.Or(e.cfg.AccountName(arn.Account), arn.Account) + "/" + arn.Name
 	}
 	return text
 }

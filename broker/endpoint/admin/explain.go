@@ -32,12 +32,12 @@ type nameOption struct{ Value, Label string }
 
 type answerView struct {
 	insight.Explanation
-	Who, Provider     string
-	When, SeenAt      moment
-	Granted, Withheld int
-	Shown             int // of the granted roles
-	Speaks, Others    []ruleRow
-	IdentityJSON      string
+	Who, Provider  string
+	When, SeenAt   moment
+	Granted        int
+	Shown          int // of the granted roles
+	Speaks, Others []ruleRow
+	IdentityJSON   string
 }
 
 type ruleRow struct {

@@ -84,6 +84,15 @@ func (i insightOf) Explain(_ context.Context, _ broker.Origin, _ broker.Caller, 
 	return x, nil
 }
 
+// sandboxes are one role in each of n accounts.
+func sandboxes(n int) []insight.Node {
+	var roles []insight.Node
+	for i := range n {
+		roles = append(roles, insight.Node{Kind: "role", Name: fmt.Sprintf("sandbox-%02d/Owner", i)})
+	}
+	return roles
+}
+
 func demoLooked() looked {
 	day := 24 * time.Hour
 	return looked{
@@ -96,6 +105,9 @@ func demoLooked() looked {
 			{Number: 2, Name: "platform-admin", Who: []insight.Node{{Kind: "group", Name: "platform"}}, Roles: []insight.Node{{Kind: "role", Name: "production/Admin"}}, Terms: []string{"condition", "two factors", "1 h"}, When: `cidr("10.0.0.0/8").containsIP(request.ip)`},
 			{Number: 3, Name: "developers", Who: []insight.Node{{Kind: "group", Name: "developers"}, {Kind: "group", Name: "platform"}}, Roles: []insight.Node{{Kind: "role", Name: "production/ReadOnly"}, {Kind: "role", Name: "development/Developer"}}, Terms: []string{"8 h"}},
 			{Number: 4, Name: "by-convention", Who: []insight.Node{{Kind: "pattern", Name: `AWS-(?P<account>\d{12})-(?P<role>\w+)`}}, Roles: []insight.Node{{Kind: "roles", Name: "arn:aws:iam::{{account}}:role/{{role}}"}}, Terms: []string{"1 h"}},
+			{Number: 5, Name: "lake-analysts", Who: []insight.Node{{Kind: "group", Name: "data-science"}}, Roles: []insight.Node{{Kind: "role", Name: "data-lake/Analyst"}}, Terms: []string{"4 h"}},
+			{Number: 6, Name: "auditors", Who: []insight.Node{{Kind: "group", Name: "security"}, {Kind: "user", Name: "eve@example.com"}}, Roles: []insight.Node{{Kind: "role", Name: "security-audit/SecurityAudit"}, {Kind: "role", Name: "production/ReadOnly"}}, Terms: []string{"two factors", "4 h"}},
+			{Number: 7, Name: "sandbox-owners", Who: []insight.Node{{Kind: "everyone", Name: "everyone"}}, Roles: sandboxes(40), Terms: []string{"8 h"}},
 		}},
 		health: insight.Health{
 			At: noon, Whole: true,
@@ -158,6 +170,12 @@ func TestAQuestionIsPutAsTheFormSays(t *testing.T) {
 	}
 	if len(f.questions) != 1 || fmt.Sprint(f.questions[0]) != fmt.Sprint(want) {
 		t.Errorf("asked %+v", f.questions)
+	}
+	html := visit(h, "/admin/explain?person=alice").Body.String()
+	for _, want := range []string{"2 more are withheld", "<code>production/Admin</code>", "a role that cannot be named", "AssumeRole arn:aws:iam::999988887777:role/hub", "1 grant speaks of others"} {
+		if !strings.Contains(html, want) {
+			t.Errorf("the answer lacks %q", want)
+		}
 	}
 	f.questions = nil
 	for target, fault := range map[string]string{
@@ -320,20 +338,20 @@ func TestAFocusAndASearchNarrowTheGraph(t *testing.T) {
 	h := site(t, f)
 	rows := regexp.MustCompile(`<th scope="row"[^>]*><span><a [^>]*><code>([^<]*)</code>`)
 	for target, want := range map[string]string{
-		"/admin/access":                              "deny-leavers platform-admin developers by-convention",
+		"/admin/access":                              "deny-leavers platform-admin developers by-convention lake-analysts auditors sandbox-owners",
 		"/admin/access?focus=group:platform":         "platform-admin developers",
 		"/admin/access?focus=role:production/Admin":  "platform-admin",
 		"/admin/access?focus=grant:developers":       "developers",
-		"/admin/access?focus=nonsense:developers":    "deny-leavers platform-admin developers by-convention",
+		"/admin/access?focus=nonsense:developers":    "deny-leavers platform-admin developers by-convention lake-analysts auditors sandbox-owners",
 		"/admin/access?focus=group:nobody":           "",
 		"/admin/access?q=ADMIN":                      "platform-admin",
 		"/admin/access?q=platform&in=who":            "platform-admin developers",
 		"/admin/access?q=platform&in=grant":          "platform-admin",
-		"/admin/access?q=production&in=role":         "platform-admin developers",
+		"/admin/access?q=production&in=role":         "platform-admin developers auditors",
 		"/admin/access?q=readonly&focus=group:nope":  "",
 		"/admin/access?q=dev&focus=group:platform":   "developers",
 		"/admin/access?q=%3Cscript%3Ealert(1)":       "",
-		"/admin/access?page=99999":                   "deny-leavers platform-admin developers by-convention",
+		"/admin/access?page=99999":                   "deny-leavers platform-admin developers by-convention lake-analysts auditors sandbox-owners",
 		"/admin/access?focus=role:production/Read&q": "",
 	} {
 		html := visit(h, target).Body.String()

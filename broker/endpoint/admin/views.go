@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -47,6 +48,11 @@ func (e *Endpoint) overviewView(o operate.Overview, h insight.Health, c insight.
 	}
 	if n := len(c.Warnings); n > 0 {
 		view.Attention = append(view.Attention, attention{"warn", counted(n, "warning"), "about the configuration that runs", "/admin/configuration", "Configuration"})
+	}
+	view.Reasons = slices.Clone(o.Reasons)
+	for i, r := range view.Reasons {
+		view.Reasons[i].Event = cmp.Or(eventNames[r.Event], r.Event)
+		view.Reasons[i].Provider = e.providerLabel(r.Provider)
 	}
 	for _, r := range o.Last {
 		view.Refused = append(view.Refused, e.recordRow(r))

@@ -88,7 +88,7 @@ func (g *generation) mount(d *Daemon, authorization *oauth.Server, published *is
 	if err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
-	desk, err := admin.New(admin.Config{Service: g.desk, Exporter: g.desk, Insight: g.insight(d), Door: door, Pages: pages, Now: o.Now})
+	desk, err := admin.New(admin.Config{Service: g.desk, Exporter: g.desk, Insight: g.insight(d), AccountName: g.policy.AccountName, Door: door, Pages: pages, Now: o.Now})
 	if err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
