@@ -161,8 +161,12 @@ func (g *graph) page(ctx context.Context, method, address string, token secret.S
 	if err != nil {
 		return graphPage{}, err
 	}
-	if status != http.StatusOK {
-		return graphPage{}, idp.Reject("groups-overage", "Graph answers HTTP status %d: the application needs the permissions User.Read.All and GroupMember.Read.All, of type application, with an administrator's consent", status)
+	switch status {
+	case http.StatusOK:
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return graphPage{}, idp.Reject("groups-overage", "Graph refuses (HTTP status %d): the application needs the permissions User.Read.All and GroupMember.Read.All, of type application, with an administrator's consent", status)
+	default:
+		return graphPage{}, idp.Reject("groups-overage", "Graph does not tell the person's groups: HTTP status %d", status)
 	}
 	var page graphPage
 	if err := json.Unmarshal(answer, &page); err != nil || page.Groups == nil {

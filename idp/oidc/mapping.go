@@ -35,6 +35,9 @@ func readMapping(c config.Provider, faults, warnings *config.Faults) mapping {
 // all lists what the configuration reads.
 func (m mapping) all() []claimPath {
 	paths := []claimPath{m.groups, m.username}
+	if m.username.last() == "email" {
+		paths = append(paths, m.username.beside("email_verified"))
+	}
 	for _, name := range slices.Sorted(maps.Keys(m.attributes)) {
 		paths = append(paths, m.attributes[name])
 	}

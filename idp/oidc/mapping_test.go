@@ -180,6 +180,21 @@ func TestUserinfoBringsWhatAPathLeadsTo(t *testing.T) {
 	}
 }
 
+// Thin ID tokens have the address and leave what is said of it to userinfo.
+func TestUserinfoSaysThatAnAddressIsVerified(t *testing.T) {
+	t.Parallel()
+	for verified, reason := range map[any]string{true: "", false: "email-unverified"} {
+		p := start(t, username("email"))
+		p.op.Behave(idptest.Behaviour{Claims: drop("email_verified"), Userinfo: map[string]any{"sub": "subject-1", "email": "alice@example.com", "email_verified": verified}})
+		_, err := p.signIn(idp.Want{})
+		if reason != "" {
+			refused(t, err, reason)
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A claim that is not there makes a condition false, however it is asked for.
 func TestAConditionOverAMissingClaimIsFalse(t *testing.T) {
 	t.Parallel()
