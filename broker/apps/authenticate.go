@@ -101,6 +101,8 @@ type proven struct {
 const (
 	reasonProof = "invalid_dpop_proof"
 	reasonNonce = "use_dpop_nonce"
+	// reasonChanged is that of a device that changed while its tokens were made.
+	reasonChanged = "device_changed"
 )
 
 // prove judges the one DPoP header of a request, but not whether it has been used.

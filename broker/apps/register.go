@@ -60,7 +60,21 @@ func (s *Service) register(ctx context.Context, origin broker.Origin, req Regist
 	if err := s.once(ctx, proof); err != nil {
 		return Identified{}, err
 	}
-	d, made, err := s.cfg.Devices.Register(ctx, device.Registration{App: req.App, Thumbprint: proof.Thumbprint, Attestation: req.Attestation})
+	registration := device.Registration{App: req.App, Thumbprint: proof.Thumbprint, Attestation: req.Attestation}
+	d, known, err := s.cfg.Devices.Find(ctx, registration)
+	if err == nil && !known { // the device and its tokens are one write
+		f := s.own(app, d)
+		f.Registers = &d
+		got, err := s.issue(ctx, f, d.Thumbprint, event)
+		if err == nil || broker.Shown(err).Reason != reasonChanged {
+			got.New = true
+			return got, err
+		}
+		d, _, err = s.cfg.Devices.Register(ctx, registration) // another call was faster
+		if err != nil {
+			return Identified{}, storeFailed(err)
+		}
+	}
 	switch {
 	case errors.Is(err, device.ErrAttestation):
 		return Identified{}, broker.Fail(broker.InvalidRequest, "attestation", "No attestation is taken here yet: leave the member attestation out.")
@@ -70,9 +84,7 @@ func (s *Service) register(ctx context.Context, origin broker.Origin, req Regist
 		event.Device = d.ID
 		return Identified{}, broker.Fail(broker.AccessDenied, "device_revoked", "This device has been revoked. The app may make a new key and register it.")
 	}
-	got, err := s.issue(ctx, s.own(app, d), d.Thumbprint, event)
-	got.IdentityID, got.New, got.Guest = d.IdentityID, made, d.Guest()
-	return got, err
+	return s.issue(ctx, s.own(app, d), d.Thumbprint, event)
 }
 
 // own is a family of a device's own identity: of a guest, or, where somebody has
@@ -105,7 +117,7 @@ func (s *Service) issue(ctx context.Context, f session.Family, thumbprint string
 	}
 	err := s.cfg.Tokens.Begin(ctx, f, pair)
 	if errors.Is(err, session.ErrNotFound) { // revoked, or changed, at this very moment
-		return Identified{}, unauthenticated("device_changed", "The device has changed meanwhile. Register it again.").Because(err)
+		return Identified{}, unauthenticated(reasonChanged, "The device has changed meanwhile. Register it again.").Because(err)
 	}
 	if err != nil {
 		return Identified{}, storeFailed(fmt.Errorf("tokens of a device: %w", err))

@@ -3,6 +3,8 @@ package session
 import (
 	"context"
 	"time"
+
+	"github.com/rolecall/rolecall/idp/device"
 )
 
 // Row is what a store keeps of a session, a code or a family: what it must find
@@ -16,9 +18,11 @@ type Row struct {
 	// Generation the one of the device that it is for. They are written, not read.
 	Device     string
 	Generation int64
-	Provider   string
-	Subject    string
-	Expires    time.Time
+	// Registers is, of a family, the device that is registered in the same step.
+	Registers *device.Device
+	Provider  string
+	Subject   string
+	Expires   time.Time
 	// Keep is, of a code, until when its use must be remembered; at least Expires. Of
 	// a session it is until when Arrivals gives it; zero is not at all.
 	Keep time.Time
@@ -88,7 +92,8 @@ type TokenStore interface {
 	// PutFamily makes a family with its first tokens; ErrNotFound where the session
 	// that it names is gone or the family was ended before it was made. A family of a
 	// device takes the place of the one that the device has; ErrNotFound where the
-	// device is revoked or of another generation.
+	// device is revoked or of another generation, or where another device has the key
+	// of the one that is registered with it.
 	PutFamily(ctx context.Context, row Row, tokens []TokenRow) error
 	// FindToken gives a token, used or not, of a family that has not been ended.
 	FindToken(ctx context.Context, token Hash) (TokenRow, Row, error)

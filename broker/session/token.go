@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rolecall/rolecall/idp"
+	"github.com/rolecall/rolecall/idp/device"
 )
 
 // Family is all the tokens that descend from one authorization. They share its
@@ -32,6 +33,8 @@ type Family struct {
 	Device     string `json:"device,omitempty"`
 	Generation int64  `json:"generation,omitempty"`
 	Guest      bool   `json:"guest,omitempty"`
+	// Registers is a new device that comes with the family, in one step; Begin reads it.
+	Registers *device.Device `json:"-"`
 	// Idle moves Until with each use of a refresh token: to Idle from then on, but
 	// never past Last where that is set. Zero leaves Until where it is.
 	Idle time.Duration `json:"idle,omitempty"`
@@ -79,7 +82,7 @@ func NewTokens(store TokenStore, now func() time.Time) *Tokens { return &Tokens{
 
 // Begin makes a family with its first tokens. It is ErrNotFound where the session
 // that the family names was signed out meanwhile, where the code that led here was
-// used again, or where the family has ended by age.
+// used again, where the family has ended by age, or where its device has changed.
 func (t *Tokens) Begin(ctx context.Context, f Family, p Pair) error {
 	f.Until = f.end(t.now())
 	if f.ID == "" {
@@ -98,7 +101,7 @@ func (t *Tokens) Begin(ctx context.Context, f Family, p Pair) error {
 	}
 	err = t.store.PutFamily(ctx, Row{
 		ID: f.ID, Session: f.Session, Provider: f.Identity.Provider, Subject: f.Identity.Subject,
-		Expires: f.Until, Data: data, Device: f.Device, Generation: f.Generation,
+		Expires: f.Until, Data: data, Device: f.Device, Generation: f.Generation, Registers: f.Registers,
 	}, rows)
 	if err != nil {
 		return fmt.Errorf("token family: %w", err)

@@ -102,6 +102,8 @@ type KeyStore interface {
 	// RegisterDevice keeps d unless its app knows the key; the answer is the device
 	// that has the key, revoked or not. Where the key is known nothing is written.
 	RegisterDevice(ctx context.Context, d Device) (Device, error)
+	// DeviceByKey gives the device that has a key, revoked or not; ErrNotFound for none.
+	DeviceByKey(ctx context.Context, app, thumbprint string) (Device, error)
 	// DeviceByID gives a device, revoked or not; ErrNotFound for none.
 	DeviceByID(ctx context.Context, id string) (Device, error)
 	// RotateDevice gives a device that is not revoked and whose key is the old one a
@@ -137,29 +139,58 @@ type Devices struct{ cfg Config }
 // New makes a Devices.
 func New(config Config) *Devices { return &Devices{config} }
 
+// Find gives the device of a key, revoked or not. Where the app does not know the key
+// the device is new, and not kept yet: Register does that, or who keeps its first
+// tokens, in the same step.
+func (s *Devices) Find(ctx context.Context, r Registration) (d Device, known bool, err error) {
+	if err := s.judge(ctx, r); err != nil {
+		return Device{}, false, err
+	}
+	d, err = s.cfg.Store.DeviceByKey(ctx, r.App, r.Thumbprint)
+	if errors.Is(err, ErrNotFound) {
+		return s.new(r), false, nil
+	}
+	if err != nil {
+		return Device{}, false, fmt.Errorf("device of a key: %w", err)
+	}
+	return d, true, nil
+}
+
 // Register gives the device of a key, and whether it is new. The same key of the
 // same app is the same device, whoever asks and how often. It may be revoked.
 func (s *Devices) Register(ctx context.Context, r Registration) (d Device, made bool, err error) {
-	if err := checkThumbprint(r.Thumbprint); err != nil {
+	if err := s.judge(ctx, r); err != nil {
 		return Device{}, false, err
 	}
-	if r.Attestation != "" {
-		if s.cfg.Attestation == nil {
-			return Device{}, false, ErrAttestation
-		}
-		if err := s.cfg.Attestation.Verify(ctx, r); err != nil {
-			return Device{}, false, fmt.Errorf("attestation: %w", err)
-		}
-	}
-	want := Device{
-		ID: newID("dev"), App: r.App, IdentityID: newID(identityPrefix), Thumbprint: r.Thumbprint,
-		Created: s.cfg.Now(), Generation: 1,
-	}
+	want := s.new(r)
 	d, err = s.cfg.Store.RegisterDevice(ctx, want)
 	if err != nil {
 		return Device{}, false, fmt.Errorf("register a device: %w", err)
 	}
 	return d, d.ID == want.ID, nil
+}
+
+// judge refuses what cannot be a device.
+func (s *Devices) judge(ctx context.Context, r Registration) error {
+	if err := checkThumbprint(r.Thumbprint); err != nil {
+		return err
+	}
+	if r.Attestation != "" {
+		if s.cfg.Attestation == nil {
+			return ErrAttestation
+		}
+		if err := s.cfg.Attestation.Verify(ctx, r); err != nil {
+			return fmt.Errorf("attestation: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *Devices) new(r Registration) Device {
+	return Device{
+		ID: newID("dev"), App: r.App, IdentityID: newID(identityPrefix), Thumbprint: r.Thumbprint,
+		Created: s.cfg.Now(), Generation: 1,
+	}
 }
 
 // ByID gives a device that is not revoked.

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 
+	"github.com/rolecall/rolecall/broker/session"
 	"github.com/rolecall/rolecall/idp/device"
 )
 
@@ -49,17 +50,55 @@ func (s *Store) RegisterDevice(ctx context.Context, d device.Device) (device.Dev
 	}
 	return write(ctx, s, func(tx *tx) (device.Device, error) {
 		var row scanned
-		found, err := tx.query(`INSERT INTO app_devices (id, app, thumbprint, identity, created, generation) VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT (thumbprint, app) DO NOTHING RETURNING `+deviceColumns,
-			[]any{d.ID, d.App, key, d.IdentityID, micros(d.Created), d.Generation}, row.into()...)
-		if err == nil && !found { // another call was faster
-			found, err = tx.query("SELECT "+deviceColumns+" FROM app_devices WHERE thumbprint = ? AND app = ?", []any{key, d.App}, row.into()...)
+		made, err := tx.addDevice(d, key)
+		if err != nil || made {
+			return d, err
 		}
+		// Another call was faster.
+		found, err := tx.query("SELECT "+deviceColumns+" FROM app_devices WHERE thumbprint = ? AND app = ?", []any{key, d.App}, row.into()...)
 		if err == nil && !found {
 			err = device.ErrNotFound
 		}
 		return row.device(), err
 	})
+}
+
+// addDevice keeps a device unless its app knows the key.
+func (t *tx) addDevice(d device.Device, key []byte) (made bool, err error) {
+	n, err := t.affect(`INSERT INTO app_devices (id, app, thumbprint, identity, created, generation) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (thumbprint, app) DO NOTHING`, d.ID, d.App, key, d.IdentityID, micros(d.Created), d.Generation)
+	return n == 1, err
+}
+
+// deviceOf makes ready for a family of a device: it is registered, or its tokens end.
+func (t *tx) deviceOf(family session.Row) error {
+	d := family.Registers
+	if d == nil {
+		return t.endDevice(family.Device)
+	}
+	key, err := thumbprintBytes(d.Thumbprint)
+	if err != nil {
+		return err
+	}
+	made, err := t.addDevice(*d, key)
+	if err == nil && !made {
+		err = session.ErrNotFound
+	}
+	return err
+}
+
+// DeviceByKey implements device.Store.
+func (s *Store) DeviceByKey(ctx context.Context, app, thumbprint string) (device.Device, error) {
+	key, err := thumbprintBytes(thumbprint)
+	if err != nil {
+		return device.Device{}, err
+	}
+	var row scanned
+	found, err := s.one(ctx, readDeviceByKey, []any{key, app}, row.into()...)
+	if err == nil && !found {
+		err = device.ErrNotFound
+	}
+	return row.device(), err
 }
 
 // DeviceByID implements device.Store.

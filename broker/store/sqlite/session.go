@@ -170,7 +170,7 @@ func (t *tx) endFamily(row session.Row, keep int64) error {
 func (s *Store) PutFamily(ctx context.Context, row session.Row, tokens []session.TokenRow) error {
 	return do(ctx, s, func(tx *tx) error {
 		if row.Device != "" {
-			if err := tx.endDevice(row.Device); err != nil {
+			if err := tx.deviceOf(row); err != nil {
 				return err
 			}
 		}

@@ -16,7 +16,8 @@ func appDeviceTests() map[string]func(*testing.T, Fresh) {
 	return map[string]func(*testing.T, Fresh){
 		"a key is one device of an app, however often it registers":       deviceOnce,
 		"of a crowd with one key, all get one device":                     deviceCrowd,
-		"a device is found by its id":                                     deviceFound,
+		"a device is found by its id and its key":                         deviceFound,
+		"a device and its first tokens are one write":                     deviceWithTokens,
 		"a new key takes the place of the old one, and the tokens end":    deviceRotates,
 		"a key of another device is not taken":                            deviceKeyTaken,
 		"a revoked device keeps its key, and its tokens end":              deviceRevoked,
@@ -118,8 +119,42 @@ func deviceFound(t *testing.T, fresh Fresh) {
 	if diff := cmp.Diff(d, got); diff != "" {
 		t.Errorf("(-put +got):\n%s", diff)
 	}
+	got, err = s.DeviceByKey(t.Context(), d.App, d.Thumbprint)
+	must(t, err)
+	if diff := cmp.Diff(d, got); diff != "" {
+		t.Errorf("by its key (-put +got):\n%s", diff)
+	}
+	_, err = s.DeviceByKey(t.Context(), "wallet", d.Thumbprint)
+	wantError(t, "its key in another app", err, device.ErrNotFound)
 	_, err = s.DeviceByID(t.Context(), "dev-none")
 	wantError(t, "an unknown one", err, device.ErrNotFound)
+}
+
+func deviceWithTokens(t *testing.T, fresh Fresh) {
+	s := one(t, fresh)
+	d := newDevice("a")
+	row := deviceFamily("f1", d)
+	row.Registers = &d
+	clash := pair("f1")
+	clash[1].Hash = clash[0].Hash
+	if s.PutFamily(t.Context(), row, clash) == nil {
+		t.Fatal("one token twice")
+	}
+	_, err := s.DeviceByID(t.Context(), d.ID)
+	wantError(t, "the device of what failed", err, device.ErrNotFound)
+	must(t, s.PutFamily(t.Context(), row, pair("f1")))
+	got, err := s.DeviceByID(t.Context(), d.ID)
+	must(t, err)
+	if diff := cmp.Diff(d, got); diff != "" {
+		t.Errorf("registered (-put +got):\n%s", diff)
+	}
+	other := newDevice("a")
+	other.ID, other.IdentityID = "dev-other", "id-other"
+	row = deviceFamily("f2", other)
+	row.Registers = &other
+	wantError(t, "the key of another device", s.PutFamily(t.Context(), row, pair("f2")), session.ErrNotFound)
+	_, _, err = s.FindToken(t.Context(), key("f1-access"))
+	must(t, err)
 }
 
 func deviceRotates(t *testing.T, fresh Fresh) {
