@@ -53,11 +53,9 @@ func (w *Window) Use(_ context.Context, scope, key string, until time.Time) erro
 	end := until.Add(time.Minute - 1).Truncate(time.Minute).Unix()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.forget(now.Unix())
 	if _, seen := w.used[name]; seen {
 		return ErrReplayed
-	}
-	if _, known := w.ends[end]; !known || len(w.used) >= w.most {
-		w.forget(now.Unix())
 	}
 	if len(w.used) >= w.most {
 		return ErrFull
