@@ -13,6 +13,7 @@ import (
 
 	"github.com/rolecall/rolecall/broker/audit"
 	"github.com/rolecall/rolecall/broker/revocation"
+	"github.com/rolecall/rolecall/idp/device"
 )
 
 // Store is what operators act on.
@@ -25,6 +26,14 @@ type Store interface {
 	EndFamily(ctx context.Context, id string) error
 }
 
+// DeviceStore are the devices of apps.
+type DeviceStore interface {
+	// DeviceByID gives device.ErrNotFound for none.
+	DeviceByID(ctx context.Context, id string) (device.Device, error)
+	// RevokeDevice ends a device with its tokens.
+	RevokeDevice(ctx context.Context, id string) error
+}
+
 // Auditor keeps the record of operators, a chain of its own.
 type Auditor interface {
 	Append(ctx context.Context, event audit.Event) error
@@ -32,8 +41,9 @@ type Auditor interface {
 
 // Config is what an Operator is made of. All fields are required.
 type Config struct {
-	Store Store
-	Audit Auditor
+	Store   Store
+	Devices DeviceStore
+	Audit   Auditor
 	// Providers are the names of the configuration: PROVIDER=SUBJECT is read with them.
 	Providers []string
 	// Operator is who acts, for the record.
@@ -81,8 +91,15 @@ func (o *Operator) Revoke(ctx context.Context, order Order) (Done, error) {
 		return Done{}, fmt.Errorf("%w: name whom or what", ErrBadOrder)
 	case !order.Until.IsZero() && !order.Until.After(now):
 		return Done{}, fmt.Errorf("%w: the time until which it lasts is over", ErrBadOrder)
-	case !order.Until.IsZero() && order.Kind == revocation.Session:
-		return Done{}, fmt.Errorf("%w: a session ends for good; a time is for a user or a grant", ErrBadOrder)
+	case !order.Until.IsZero() && (order.Kind == revocation.Session || order.Kind == revocation.Device):
+		return Done{}, fmt.Errorf("%w: a session ends for good, and so does a device; a time is for a user or a grant", ErrBadOrder)
+	}
+	if order.Kind == revocation.Device {
+		if _, err := o.config.Devices.DeviceByID(ctx, order.Target); errors.Is(err, device.ErrNotFound) {
+			return Done{}, fmt.Errorf("%w: there is no device %q; its id is in the record", ErrBadOrder, order.Target)
+		} else if err != nil {
+			return Done{}, fmt.Errorf("find the device: %w", err)
+		}
 	}
 	people, err := o.people(ctx, order)
 	if err != nil {
@@ -134,7 +151,13 @@ func (o *Operator) end(ctx context.Context, order Order, people []Person) error 
 			return fmt.Errorf("end the sessions of %s: %w", p, err)
 		}
 	}
-	if order.Kind != revocation.Session {
+	switch order.Kind {
+	case revocation.Device:
+		if err := o.config.Devices.RevokeDevice(ctx, order.Target); err != nil {
+			return fmt.Errorf("end the device: %w", err)
+		}
+		return nil
+	case revocation.User, revocation.Grant:
 		return nil
 	}
 	// The id in the audit is that of a browser session, or of a family of tokens.
@@ -162,6 +185,8 @@ func (o *Operator) event(order Order, people []Person) audit.Event {
 		event.Session = order.Target
 	case revocation.Grant:
 		event.Grant = order.Target
+	case revocation.Device:
+		event.Device = order.Target
 	}
 	return event
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rolecall/rolecall/broker/audit"
 	"github.com/rolecall/rolecall/broker/revocation"
+	"github.com/rolecall/rolecall/idp/device"
 )
 
 var now = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
@@ -57,13 +58,25 @@ func (w *world) EndSession(_ context.Context, id string) error {
 	return nil
 }
 
+func (w *world) DeviceByID(_ context.Context, id string) (device.Device, error) {
+	if id != "dev-1" {
+		return device.Device{}, device.ErrNotFound
+	}
+	return device.Device{ID: id}, nil
+}
+
+func (w *world) RevokeDevice(_ context.Context, id string) error {
+	w.did = append(w.did, "end device "+id)
+	return nil
+}
+
 func (w *world) EndFamily(_ context.Context, id string) error {
 	w.did = append(w.did, "end tokens "+id)
 	return nil
 }
 
 func (w *world) operator() *Operator {
-	return New(Config{Store: w, Audit: w, Providers: []string{"corp", "google"}, Operator: "root", Now: func() time.Time { return now }})
+	return New(Config{Store: w, Devices: w, Audit: w, Providers: []string{"corp", "google"}, Operator: "root", Now: func() time.Time { return now }})
 }
 
 func TestRevokeRecordsThenRevokesThenEnds(t *testing.T) {
@@ -77,6 +90,7 @@ func TestRevokeRecordsThenRevokesThenEnds(t *testing.T) {
 		"a name with = that is no provider's": {Order{Kind: revocation.User, Target: "a=b"}, []string{"revoke user a=b"}},
 		"a session":                           {Order{Kind: revocation.Session, Target: "s"}, []string{"revoke session s", "end session s", "end tokens s"}},
 		"a grant":                             {Order{Kind: revocation.Grant, Target: "g", Until: now.Add(time.Hour)}, []string{"revoke grant g"}},
+		"a device of an app":                  {Order{Kind: revocation.Device, Target: "dev-1"}, []string{"revoke device dev-1", "end device dev-1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -120,6 +134,8 @@ func TestAnOrderThatMeansNothingIsNone(t *testing.T) {
 		{Kind: revocation.User, Target: "alice", Until: now},
 		{Kind: revocation.Session, Target: "s", Until: now.Add(time.Hour)},
 		{Kind: revocation.User, Target: strings.Repeat("a", 2000)},
+		{Kind: revocation.Device, Target: "dev-unknown"},
+		{Kind: revocation.Device, Target: "dev-1", Until: now.Add(time.Hour)},
 	} {
 		w := &world{}
 		if _, err := w.operator().Revoke(t.Context(), order); !errors.Is(err, ErrBadOrder) || len(w.did) > 0 {

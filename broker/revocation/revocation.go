@@ -26,6 +26,7 @@ const (
 	User    Kind = "user"
 	Session Kind = "session"
 	Grant   Kind = "grant"
+	Device  Kind = "device" // of an app; the store ends it, and no node has to know
 )
 
 // every is how often a node asks for newer revocations: what is revoked is dead

@@ -87,6 +87,12 @@ func welcome(w io.Writer, world *assemble.Dev) error {
 	fmt.Fprintf(&b, "  go run ./cmd/rolecall login --url %s\n", world.URL)
 	fmt.Fprintf(&b, "  go run ./cmd/rolecall roles\n")
 	fmt.Fprintf(&b, "  go run ./cmd/rolecall credential-process --role production/Admin\n")
+	fmt.Fprintf(&b, "\nOr be a phone with the app notes, which has guests (docs/mobile-apps.md):\n\n")
+	fmt.Fprintf(&b, "  U=%s/tvm/v1; go build -o /tmp/ ./cmd/rolecall; proof() { /tmp/rolecall dpop --key /tmp/phone.pem \"$@\"; }\n", world.URL)
+	fmt.Fprintf(&b, "  J='Content-Type: application/json'; curl -s $U/devices -H \"$J\" -H \"DPoP: $(proof POST $U/devices)\" -d '{\"app\": \"notes\"}'\n")
+	fmt.Fprintf(&b, "  T=...   # the access_token\n")
+	fmt.Fprintf(&b, "  curl -s $U/credentials -H \"$J\" -H \"Authorization: DPoP $T\" -H \"DPoP: $(proof --token $T POST $U/credentials)\" -d '{}'\n")
+	fmt.Fprintf(&b, "  curl -s $U/openapi.json\n")
 	if world.Temporary {
 		fmt.Fprintf(&b, "\nCtrl-C ends it; nothing is kept.\n\n")
 	} else {

@@ -22,8 +22,9 @@ import (
 // explainFlags are the question: who, which role, under what circumstances.
 type explainFlags struct {
 	config, identity, identities string
-	role, at, address, device    string
-	asJSON                       bool
+	role, at, address            string
+	device, app                  string
+	guest, asJSON                bool
 }
 
 func (d *daemon) explain() *cobra.Command {
@@ -44,6 +45,8 @@ func (d *daemon) explain() *cobra.Command {
 	c.Flags().StringVar(&f.at, "at", "", "the time of the request, RFC 3339 (default now)")
 	c.Flags().StringVar(&f.address, "address", "", "the client's IP address")
 	c.Flags().StringVar(&f.device, "device", "", "the device's id")
+	c.Flags().StringVar(&f.app, "app", "", "the app through which the order comes")
+	c.Flags().BoolVar(&f.guest, "guest", false, "the device of the app has nobody logged in")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print the decision as JSON")
 	c.MarkFlagsOneRequired("identity", "identities")
 	c.MarkFlagsMutuallyExclusive("identity", "identities")
@@ -91,8 +94,11 @@ func (d *daemon) runExplain(f explainFlags) error {
 }
 
 func (d *daemon) ask(f explainFlags, compiled *policy.Policy) (policy.Ask, error) {
-	ask := policy.Ask{Time: d.now(), Device: f.device, Via: "browser"}
+	ask := policy.Ask{Time: d.now(), Device: f.device, App: f.app, Guest: f.guest, Via: "browser"}
 	var err error
+	if f.app != "" {
+		ask.Via = "tvm"
+	}
 	if f.role != "" {
 		if ask.Role, err = compiled.ResolveRole(f.role); err != nil {
 			return ask, fmt.Errorf("--role: %w", err)

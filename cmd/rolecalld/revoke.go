@@ -25,7 +25,7 @@ import (
 type revokeFlags struct {
 	config               string
 	user, session, grant string
-	until                string
+	device, until        string
 	aws                  bool
 }
 
@@ -33,9 +33,9 @@ func (d *daemon) revoke() *cobra.Command {
 	var f revokeFlags
 	c := &cobra.Command{
 		Use:   "revoke",
-		Short: "End what a person, a session or a grant has, on every node within two seconds",
+		Short: "End what a person, a session, a grant or a device has, on every node within two seconds",
 		Long: "End the sessions, tokens and cached credentials of a person (by user name or PROVIDER=SUBJECT), of one\n" +
-			"session (by its id in the record), or what is cached of a grant. With --until also new sign-ins (user) or\n" +
+			"session (by its id in the record), what is cached of a grant, or a device of an app for good. With --until also new sign-ins (user) or\n" +
 			"orders (grant) are refused before that time. AWS credentials that are out already live on: with --aws\n" +
 			"the policy that denies them is printed, and the commands that put it on the roles.",
 		Args: cobra.NoArgs,
@@ -45,10 +45,11 @@ func (d *daemon) revoke() *cobra.Command {
 	c.Flags().StringVar(&f.user, "user", "", "a user name, or PROVIDER=SUBJECT")
 	c.Flags().StringVar(&f.session, "session", "", "the id of a session")
 	c.Flags().StringVar(&f.grant, "grant", "", "the name of a grant")
+	c.Flags().StringVar(&f.device, "device", "", "the id of a device of an app; its key is never taken again")
 	c.Flags().StringVar(&f.until, "until", "", "refuse new sign-ins (user) or orders (grant) before this time, RFC 3339")
 	c.Flags().BoolVar(&f.aws, "aws", false, "deny credentials that are out already, or print what does")
-	c.MarkFlagsOneRequired("user", "session", "grant")
-	c.MarkFlagsMutuallyExclusive("user", "session", "grant")
+	c.MarkFlagsOneRequired("user", "session", "grant", "device")
+	c.MarkFlagsMutuallyExclusive("user", "session", "grant", "device")
 	return c
 }
 
@@ -57,12 +58,14 @@ func (d *daemon) runRevoke(ctx context.Context, f revokeFlags) error {
 	if err != nil {
 		return err
 	}
-	order := operate.Order{Kind: revocation.User, Target: cmp.Or(f.user, f.session, f.grant)}
+	order := operate.Order{Kind: revocation.User, Target: cmp.Or(f.user, f.session, f.grant, f.device)}
 	switch order.Target {
 	case f.session:
 		order.Kind = revocation.Session
 	case f.grant:
 		order.Kind = revocation.Grant
+	case f.device:
+		order.Kind = revocation.Device
 	}
 	if f.until != "" {
 		if order.Until, err = time.Parse(time.RFC3339, f.until); err != nil {
@@ -109,9 +112,12 @@ func writeRevoked(w io.Writer, order operate.Order, done assemble.Revoked, aws b
 		}
 		fmt.Fprintf(b, "Sessions and tokens ended of: %s.\n", strings.Join(names, ", "))
 	}
-	if order.Until.IsZero() {
+	switch {
+	case order.Kind == revocation.Device:
+		fmt.Fprintf(b, "It is gone for good, and its key is not taken again.\n")
+	case order.Until.IsZero():
 		fmt.Fprintf(b, "Nothing is barred: whoever may sign in gets new ones. What has ended stays ended.\n")
-	} else {
+	default:
 		fmt.Fprintf(b, "Until %s new ones are refused.\n", at(order.Until))
 	}
 	fmt.Fprintf(b, "AWS credentials that are out already end by %s at the latest.\n", at(done.Last))

@@ -23,6 +23,7 @@ import (
 	"github.com/rolecall/rolecall/broker/vend/revoke"
 	"github.com/rolecall/rolecall/config"
 	"github.com/rolecall/rolecall/config/secret"
+	"github.com/rolecall/rolecall/idp/device"
 )
 
 // operatorFile is the record of operators, a chain of its own beside the daemon's.
@@ -87,7 +88,7 @@ func Revoke(ctx context.Context, options Options, what RevokeOptions) (r Revoked
 	for _, p := range options.Config.Providers {
 		providers = append(providers, p.Name.Value)
 	}
-	operating := operate.New(operate.Config{Store: store, Audit: record, Providers: providers, Operator: what.Operator, Now: options.Now})
+	operating := operate.New(operate.Config{Store: store, Devices: store, Audit: record, Providers: providers, Operator: what.Operator, Now: options.Now})
 	if r.Done, err = operating.Revoke(ctx, order); err != nil {
 		return r, err
 	}
@@ -141,8 +142,20 @@ func (r *Revoked) write(ctx context.Context, options Options, what RevokeOptions
 	return nil
 }
 
-// ownerOf is whose session is about to end.
+// ownerOf is whose session is about to end; of a device itself, and who is logged in
+// on it: what they got there cannot be told from what they have elsewhere.
 func ownerOf(ctx context.Context, store *sqlite.Store, order operate.Order) ([]operate.Person, error) {
+	if order.Kind == revocation.Device {
+		owners := []operate.Person{{Provider: device.Provider, Subject: order.Target}}
+		d, err := store.DeviceByID(ctx, order.Target)
+		if err == nil && !d.Guest() {
+			owners = append(owners, operate.Person{Provider: d.Provider, Subject: d.Subject})
+		}
+		if errors.Is(err, device.ErrNotFound) {
+			err = nil // the order is refused for that
+		}
+		return owners, err
+	}
 	if order.Kind != revocation.Session {
 		return nil, nil
 	}
