@@ -52,7 +52,7 @@ func (t *tool) root(args []string) *cobra.Command {
 	root.PersistentFlags().StringVar(&t.flags.Profile, "profile", "", "profile of rolecall's own settings ($ROLECALL_PROFILE, default \"default\")")
 	root.PersistentFlags().StringVar(&t.flags.Dir, "config-dir", "", "folder of rolecall's settings ($ROLECALL_CONFIG_DIR, default the user's)")
 	root.PersistentFlags().StringVar(&t.flags.URL, "url", "", "address of the broker ($ROLECALL_URL, default that of the last login)")
-	root.AddCommand(t.login(), t.logout(), t.whoami(), t.roles(), t.credentialProcess(), t.env(), t.exec(), t.agent(), t.console(), t.configure(), t.profiles(), t.doctor(), t.version())
+	root.AddCommand(t.login(), t.logout(), t.whoami(), t.roles(), t.credentialProcess(), t.env(), t.exec(), t.agent(), t.console(), t.configure(), t.profiles(), t.doctor(), t.dpop(), t.version())
 	_ = root.RegisterFlagCompletionFunc("profile", t.completeProfiles) // fails for an unknown flag only
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)
