@@ -2,11 +2,14 @@ package assemble
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/rolecall/rolecall/broker/operate"
+	"github.com/rolecall/rolecall/broker/revocation"
 	"github.com/rolecall/rolecall/cmd/internal/scripted"
 )
 
@@ -124,4 +127,27 @@ func TestADeviceGivesItselfUp(t *testing.T) {
 	want(t, 400)(p.RenewWith(t.Context(), p.Refresh))
 	want(t, 403)(p.Register(t.Context()))
 	want(t, 200)(other.Credentials(t.Context(), ""))
+}
+
+// An operator ends a device beside running daemons, with what they have cached.
+func TestAnOperatorEndsADevice(t *testing.T) {
+	t.Parallel()
+	w := run(t, nil)
+	p, other := w.phone(t), w.phone(t)
+	want(t, 200)(p.Credentials(t.Context(), ""))
+	options := Options{Config: w.Config, Log: w.options.Log, Now: time.Now}
+	done, err := Revoke(t.Context(), options, RevokeOptions{Order: operate.Order{Kind: revocation.Device, Target: p.Device.DeviceID}, Operator: "root"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(done.Deny.SourceIdentities) != 1 || done.Deny.SourceIdentities[0] != "device="+p.Device.DeviceID {
+		t.Errorf("in AWS it would deny %q", done.Deny.SourceIdentities)
+	}
+	want(t, 401)(p.Credentials(t.Context(), ""))
+	want(t, 400)(p.RenewWith(t.Context(), p.Refresh))
+	want(t, 403)(p.Register(t.Context()))
+	want(t, 200)(other.Credentials(t.Context(), ""))
+	if _, err := Revoke(t.Context(), options, RevokeOptions{Order: operate.Order{Kind: revocation.Device, Target: "dev-none"}}); !errors.Is(err, operate.ErrBadOrder) {
+		t.Errorf("an unknown device: %v", err)
+	}
 }

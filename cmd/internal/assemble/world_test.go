@@ -28,9 +28,15 @@ type world struct {
 // broker is built from it.
 func run(t *testing.T, change func(*config.Config)) world {
 	t.Helper()
+	return runAt(t, time.Now, change)
+}
+
+// runAt is run with a clock, which may be a few minutes off: the SDK's is right.
+func runAt(t *testing.T, now func() time.Time, change func(*config.Config)) world {
+	t.Helper()
 	log := &scripted.Log{}
 	w := world{log: log, Dev: &Dev{options: DevOptions{
-		Listen: "127.0.0.1:0", Data: t.TempDir(), Now: time.Now,
+		Listen: "127.0.0.1:0", Data: t.TempDir(), Now: now,
 		Log: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}}}
 	err := w.prepare(t.Context())
