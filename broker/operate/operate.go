@@ -26,8 +26,8 @@ type Store interface {
 	EndFamily(ctx context.Context, id string) error
 }
 
-// DeviceStore are the devices of apps.
-type DeviceStore interface {
+// deviceStore are the devices of apps.
+type deviceStore interface {
 	// DeviceByID gives device.ErrNotFound for none.
 	DeviceByID(ctx context.Context, id string) (device.Device, error)
 	// RevokeDevice ends a device with its tokens.
@@ -42,7 +42,7 @@ type Auditor interface {
 // Config is what an Operator is made of. All fields are required.
 type Config struct {
 	Store   Store
-	Devices DeviceStore
+	Devices deviceStore
 	Audit   Auditor
 	// Providers are the names of the configuration: PROVIDER=SUBJECT is read with them.
 	Providers []string

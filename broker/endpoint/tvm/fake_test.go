@@ -16,6 +16,7 @@ import (
 	"github.com/rolecall/rolecall/broker/endpoint/cors"
 	"github.com/rolecall/rolecall/broker/iam"
 	"github.com/rolecall/rolecall/config/secret"
+	"github.com/rolecall/rolecall/idp"
 )
 
 const (
@@ -60,6 +61,10 @@ func (f *fake) Devices(context.Context, broker.Caller) ([]apps.Listed, error) {
 func (f *fake) Revoke(_ context.Context, _ broker.Origin, _ broker.Caller, id string) error {
 	f.revoked = id
 	return f.err
+}
+
+func (f *fake) LogIn(context.Context, broker.Origin, broker.Caller, idp.Login) (apps.Identified, error) {
+	return identifiedFake(f), f.err
 }
 
 func (f *fake) Nonce() string { return nonce }
