@@ -188,6 +188,7 @@ type Provider struct {
 	Prompt         Text          `yaml:"prompt" enum:"login,consent,select_account" for:"oidc" doc:"What the provider is told to ask the person at every sign-in; login is checked by auth_time."`
 	MaxAge         time.Duration `yaml:"max_age" for:"oidc" doc:"Longest time since the person signed in at the provider; asked for, and checked by auth_time."`
 	ACRValues      []Text        `yaml:"acr_values" for:"oidc" doc:"Authentication contexts, the most wanted first; asked for, and one of them must come."`
+	MFAACRValues   []Text        `yaml:"mfa_acr_values" for:"oidc" doc:"Authentication contexts by which the provider says that a second factor was used (identity.mfa), beside the common ones; a fresh sign-in asks for them."`
 	Userinfo       *bool         `yaml:"userinfo" for:"oidc" doc:"Whether a sign-in asks the userinfo endpoint. Default: only where the ID token lacks the claim of groups or user name."`
 	ProviderLogout Text          `yaml:"provider_logout" enum:"redirect,form,off" default:"redirect" for:"oidc" doc:"How Sign out goes on to the provider where discovery offers it: by an address, by a form (the ID token is then in no history; not every provider takes one), or not at all."`
 

@@ -46,10 +46,16 @@ func (c *checker) oidcClient(p *Provider, path string) {
 	c.needed(under(path, "client_key"), "key")
 	c.needed(under(path, "apple"), "team_id", "key_id", "key")
 	c.between(under(path, "max_age"), p.MaxAge, time.Second, 365*24*time.Hour)
-	c.notEmpty(under(path, "acr_values"), len(p.ACRValues))
-	for _, value := range p.ACRValues {
+	c.contexts(under(path, "acr_values"), p.ACRValues)
+	c.contexts(under(path, "mfa_acr_values"), p.MFAACRValues)
+}
+
+// contexts are values of acr.
+func (c *checker) contexts(path string, values []Text) {
+	c.notEmpty(path, len(values))
+	for _, value := range values {
 		if value.Value == "" || strings.ContainsAny(value.Value, " \t\r\n") {
-			c.faults.Add(value.Pos, "providers[].acr_values[]: %s is not one value", quoted(value.Value))
+			c.faults.Add(value.Pos, "%s[]: %s is not one value", shown(path), quoted(value.Value))
 		}
 	}
 }

@@ -57,13 +57,10 @@ func (p *Provider) Begin(ctx context.Context, want idp.Want) (idp.Redirect, []by
 func (p *Provider) request(want idp.Want) (pending, url.Values) {
 	keep := pending{
 		Issuer: p.config.Issuer.Value, State: hashText(want.Handle), Nonce: rand.Text() + rand.Text(), Verifier: oauth2.GenerateVerifier(),
-		ACR: want.ACR, MaxAge: int64(p.maxAge(want) / time.Second),
+		MaxAge: int64(p.maxAge(want) / time.Second),
 	}
-	if len(keep.ACR) == 0 {
-		for _, value := range p.config.ACRValues {
-			keep.ACR = append(keep.ACR, value.Value)
-		}
-	}
+	var contexts []string
+	contexts, keep.ACR = p.contexts(want)
 	request := url.Values{
 		"response_type": {"code"}, "client_id": {p.config.ClientID.Value}, "redirect_uri": {p.redirectURI}, "scope": {strings.Join(p.scopes(), " ")},
 		"state": {want.Handle}, "nonce": {keep.Nonce}, "code_challenge": {oauth2.S256ChallengeFromVerifier(keep.Verifier)}, "code_challenge_method": {"S256"},
@@ -83,8 +80,8 @@ func (p *Provider) request(want idp.Want) (pending, url.Values) {
 		keep.MaxAge = max(1, keep.MaxAge)
 		request.Set("max_age", strconv.FormatInt(keep.MaxAge, 10))
 	}
-	if len(keep.ACR) > 0 {
-		request.Set("acr_values", strings.Join(keep.ACR, " "))
+	if len(contexts) > 0 {
+		request.Set("acr_values", strings.Join(contexts, " "))
 	}
 	if want.LoginHint != "" && len(want.LoginHint) <= 256 {
 		request.Set("login_hint", want.LoginHint)
@@ -97,6 +94,28 @@ func (p *Provider) request(want idp.Want) (pending, url.Values) {
 		request.Set("response_mode", formPost)
 	}
 	return keep, request
+}
+
+// contexts are those that the provider is asked for, and those of which one must
+// come; none is any. A fresh sign-in asks for a second factor, and does without:
+// what needs one looks at identity.mfa.
+func (p *Provider) contexts(want idp.Want) (ask, demand []string) {
+	if demand = want.ACR; len(demand) == 0 {
+		demand = values(p.config.ACRValues)
+	}
+	if !want.Fresh || len(want.ACR) > 0 {
+		return demand, demand
+	}
+	ask = values(p.config.MFAACRValues)
+	for _, context := range demand {
+		if !slices.Contains(ask, context) {
+			ask = append(ask, context)
+		}
+	}
+	if len(demand) > 0 {
+		demand = ask
+	}
+	return ask, demand
 }
 
 // maxAge is the shorter of what is wanted now and what is configured.

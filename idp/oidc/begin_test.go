@@ -168,3 +168,61 @@ func TestAnEndpointWithAQueryKeepsIt(t *testing.T) {
 		t.Errorf("%s %v", address, err)
 	}
 }
+
+func TestAFreshSignInAsksForASecondFactorAndMFAIsWhatItsContextSays(t *testing.T) {
+	t.Parallel()
+	mfa := func(s *config.Provider) { s.MFAACRValues = []config.Text{text("2"), text("3")} }
+	both := func(s *config.Provider) { mfa(s); s.ACRValues = []config.Text{text("1"), text("2")} }
+	for name, c := range map[string]struct {
+		change     func(*config.Provider)
+		fresh      bool
+		asks, acr  string
+		amr        []string
+		mfa        bool
+		wantReason string
+	}{
+		"not fresh":                              {mfa, false, "", "2", nil, true, ""},
+		"fresh, and a second factor came":        {mfa, true, "2 3", "3", nil, true, ""},
+		"fresh, and none came":                   {mfa, true, "2 3", "1", nil, false, ""},
+		"fresh, and nothing was said":            {mfa, true, "2 3", "", nil, false, ""},
+		"demanded contexts, not fresh":           {both, false, "1 2", "1", nil, false, ""},
+		"demanded contexts, and another came":    {both, false, "1 2", "3", nil, true, "acr"},
+		"fresh beside demanded contexts":         {both, true, "2 3 1", "3", nil, true, ""},
+		"fresh, and none of all":                 {both, true, "2 3 1", "0", nil, false, "acr"},
+		"a name in common use":                   {nil, true, "", "https://refeds.org/profile/mfa", nil, true, ""},
+		"a name that holds one":                  {nil, false, "", "https://refeds.org/profile/mfa2", nil, false, ""},
+		"another provider's name":                {nil, false, "", "2", nil, false, ""},
+		"by amr alone":                           {nil, false, "", "", []string{"pwd", "mfa"}, true, ""},
+		"by amr and context, which is said once": {mfa, false, "", "2", []string{"mfa"}, true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, c.change)
+			p.op.Behave(idptest.Behaviour{Claims: func(m map[string]any) {
+				delete(m, "amr")
+				if c.amr != nil {
+					m["amr"] = c.amr
+				}
+				if c.acr != "" {
+					m["acr"] = c.acr
+				}
+			}})
+			address, pending := p.begin(idp.Want{Fresh: c.fresh})
+			u, err := url.Parse(address)
+			if err != nil || u.Query().Get("acr_values") != c.asks {
+				t.Errorf("acr_values is %q, want %q", u.Query().Get("acr_values"), c.asks)
+			}
+			login, err := p.Finish(t.Context(), pending, answer(p.op.Visit(address)))
+			if c.wantReason != "" {
+				refused(t, err, c.wantReason)
+				return
+			}
+			if err != nil || login.Identity.MFA() != c.mfa {
+				t.Errorf("methods %v, %v", login.Identity.Methods, err)
+			}
+			if n := len(login.Identity.Methods) - len(c.amr); n > 1 || n == 1 && len(c.amr) > 0 {
+				t.Errorf("methods %v", login.Identity.Methods)
+			}
+		})
+	}
+}

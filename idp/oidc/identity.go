@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"slices"
 
+	"github.com/rolecall/rolecall/config"
 	"github.com/rolecall/rolecall/idp"
 )
 
@@ -50,8 +52,24 @@ func (p *Provider) identity(t *idToken, all object) (idp.Identity, error) {
 		identity.Groups = p.preset.groups(t)
 	}
 	identity.Methods = append(identity.Methods, t.methods...)
+	if !identity.MFA() && p.secondFactor(t.acr) {
+		identity.Methods = append(identity.Methods, "mfa")
+	}
 	identity.AuthenticatedAt = t.authTime.UTC()
 	return identity, nil
+}
+
+// secondFactor reports whether an authentication context is one of several
+// factors: by the configuration, or by the names that are in common use.
+func (p *Provider) secondFactor(acr string) bool {
+	switch acr {
+	case "":
+		return false
+	case "https://refeds.org/profile/mfa", "http://schemas.openid.net/pape/policies/2007/06/multi-factor",
+		"http://schemas.microsoft.com/claims/multipleauthn", "http://idmanagement.gov/ns/assurance/aal/2", "http://idmanagement.gov/ns/assurance/aal/3":
+		return true
+	}
+	return slices.ContainsFunc(p.config.MFAACRValues, func(c config.Text) bool { return c.Value == acr })
 }
 
 // judgeGroups refuses groups that are not all there or cannot be read: a grant
