@@ -114,3 +114,12 @@ func TestThePrintedTrustPolicyTakesPeoplesOwnAssertions(t *testing.T) {
 		})
 	}
 }
+
+// IAM takes 1000 characters at least, and a parameter of CloudFormation holds 4096.
+func TestOurMetadataFitsAParameterOfCloudFormation(t *testing.T) {
+	t.Parallel()
+	metadata, err := someProvider(t, "https://a-long-name-of-a-broker.identity.engineering.example.com/with/a/path/aws-saml").Metadata(t.Context())
+	if err != nil || len(metadata) < 1000 || len(metadata) > 4096 {
+		t.Errorf("%d bytes, %v", len(metadata), err)
+	}
+}

@@ -96,3 +96,74 @@ func TestARoleByPeoplesOwnAssertionsTrustsTheirProvider(t *testing.T) {
 		t.Errorf("%q", s.Notes)
 	}
 }
+
+// IAM takes no trust policy that names a role which is not there: hubs come first, in
+// a stack, in a plan and over the accounts of a set.
+func TestHubsAreMadeBeforeTheirSpokes(t *testing.T) {
+	t.Parallel()
+	near, far := target("Near"), target("Far")
+	hub := iam.RoleARN{Partition: "aws", Account: "111122223333", Path: "/", Name: "Hub"}
+	far.Role.Account, far.Account.ID = "444455556666", "444455556666"
+	near.HubRole, far.HubRole = hub, hub
+	s, err := New(Config{Targets: []policy.Target{far, near}, Principal: "arn:aws:iam::999988887777:user/b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := s.CloudFormation()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var template struct {
+		Metadata  struct{ Rolecall struct{ Deploy []string } }
+		Resources map[string]struct{ DependsOn []string }
+	}
+	if err := json.Unmarshal(text, &template); err != nil {
+		t.Fatal(err)
+	}
+	if got := template.Resources["Role111122223333Near"].DependsOn; len(got) != 1 || got[0] != "Role111122223333Hub" {
+		t.Errorf("near: %v", got)
+	}
+	if got := template.Resources["Role444455556666Far"].DependsOn; len(got) != 0 {
+		t.Errorf("a stack cannot wait for another's: %v", got)
+	}
+	deploy := template.Metadata.Rolecall.Deploy
+	if len(deploy) != 3 || !strings.Contains(deploy[0], "CAPABILITY_NAMED_IAM") || !strings.HasSuffix(deploy[1], "--accounts 111122223333") || !strings.HasSuffix(deploy[2], "--accounts 444455556666") {
+		t.Errorf("%q", deploy)
+	}
+	if text, err = s.Terraform(); err != nil {
+		t.Fatal(err)
+	}
+	var plan struct {
+		Resource struct {
+			Roles map[string]struct {
+				DependsOn []string `json:"depends_on"`
+			} `json:"aws_iam_role"`
+		}
+	}
+	if err := json.Unmarshal(text, &plan); err != nil {
+		t.Fatal(err)
+	}
+	for _, spoke := range []string{"role_111122223333Near", "role_444455556666Far"} {
+		if got := plan.Resource.Roles[spoke].DependsOn; len(got) != 1 || got[0] != "aws_iam_role.role_111122223333Hub" {
+			t.Errorf("%s: %v", spoke, got)
+		}
+	}
+	if got := plan.Resource.Roles["role_111122223333Hub"].DependsOn; len(got) != 0 {
+		t.Errorf("the hub waits for %v", got)
+	}
+}
+
+func TestATemplateThatCloudFormationWouldNotTakeIsSaid(t *testing.T) {
+	t.Parallel()
+	var many []policy.Target
+	for i := range 501 {
+		many = append(many, target("Role"+strings.Repeat("x", 20)+string(rune('a'+i%26))+string(rune('a'+i/26))))
+	}
+	s, err := New(Config{Targets: many, Principal: "arn:aws:iam::999988887777:user/b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CloudFormation(); err != nil || len(s.Notes) != 2 || !strings.Contains(s.Notes[0], "--template-url") || !strings.Contains(s.Notes[1], "501 resources") {
+		t.Errorf("%v %q", err, s.Notes)
+	}
+}

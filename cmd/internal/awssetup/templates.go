@@ -4,9 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/rolecall/rolecall/broker/policy"
 )
 
 // object is a JSON object; encoding/json sorts its keys, so that the text is the
@@ -84,6 +87,7 @@ func (s *Setup) Terraform() ([]byte, error) {
 		add("aws_iam_role", name, object{
 			"provider": alias, "name": r.arn.Name, "path": r.arn.Path, "description": r.description(),
 			"assume_role_policy": literal(s.trust(r).text()), "max_session_duration": int(r.longest.Seconds()),
+			"depends_on": s.before(r, func(hub *role) string { return "aws_iam_role.role_" + label(hub) }),
 		})
 		for policy, document := range r.inline() {
 			add("aws_iam_role_policy", name, object{"provider": alias, "name": policy, "role": "${aws_iam_role." + name + ".name}", "policy": literal(document.text())})
@@ -123,16 +127,75 @@ func (s *Setup) CloudFormation() ([]byte, error) {
 		for policy, document := range r.inline() {
 			properties["Policies"] = []object{{"PolicyName": policy, "PolicyDocument": document}}
 		}
-		resources["Role"+label(r)] = object{"Type": "AWS::IAM::Role", "Condition": "InAccount" + r.arn.Account, "Properties": properties}
+		resource := object{"Type": "AWS::IAM::Role", "Condition": "InAccount" + r.arn.Account, "Properties": properties}
+		if hubs := s.before(r, func(hub *role) string {
+			if hub.arn.Account != r.arn.Account {
+				return "" // another stack of the set
+			}
+			return "Role" + label(hub)
+		}); len(hubs) > 0 {
+			resource["DependsOn"] = hubs
+		}
+		resources["Role"+label(r)] = resource
 	}
 	template := object{
 		"AWSTemplateFormatVersion": "2010-09-09", "Description": "The IAM side of rolecall: deploy it as a StackSet with named IAM capabilities; what each role may do is for you to add.",
-		"Conditions": conditions, "Resources": resources,
+		"Metadata": object{"Rolecall": object{"Deploy": s.deployment(len(parameters) > 0)}}, "Conditions": conditions, "Resources": resources,
 	}
 	if len(parameters) > 0 {
 		template["Parameters"] = parameters
 	}
-	return indent(template)
+	text, err := indent(template)
+	if len(text) > maxTemplate {
+		s.Notes = append(s.Notes, fmt.Sprintf("the template has %d bytes, more than the %d that --template-body takes: put it into S3 and use --template-url", len(text), maxTemplate))
+	}
+	if len(resources) > maxResources {
+		s.Notes = append(s.Notes, fmt.Sprintf("the template has %d resources, more than the %d of one stack: split the accounts over several configurations, or use Terraform", len(resources), maxResources))
+	}
+	return text, err
+}
+
+// Limits of CloudFormation.
+const (
+	maxTemplate  = 51_200
+	maxResources = 500
+)
+
+// before are the hubs that a role trusts: IAM takes no trust policy that names a role
+// which is not there yet.
+func (s *Setup) before(r *role, name func(hub *role) string) []string {
+	hubs := []string{}
+	for _, hub := range s.roles {
+		trusts := slices.ContainsFunc(r.uses, func(t policy.Target) bool { return t.HubRole == hub.arn })
+		if text := name(hub); trusts && hub != r && text != "" {
+			hubs = append(hubs, text)
+		}
+	}
+	return hubs
+}
+
+// deployment are the commands that make a StackSet of the template; the accounts of
+// hubs come first, because those of the spokes trust what is in them.
+func (s *Setup) deployment(metadata bool) []string {
+	var first, then []string
+	for _, id := range s.accounts() {
+		if slices.ContainsFunc(s.roles, func(r *role) bool { return r.hub && r.arn.Account == id }) {
+			first = append(first, id)
+		} else {
+			then = append(then, id)
+		}
+	}
+	create := "aws cloudformation create-stack-set --stack-set-name rolecall --template-body file://rolecall.template.json --capabilities CAPABILITY_NAMED_IAM"
+	if metadata {
+		create += ` --parameters "$(jq -n --rawfile m saml-metadata.xml '[{ParameterKey: "SamlMetadata", ParameterValue: $m}]')"`
+	}
+	commands := []string{create}
+	for _, ids := range [][]string{first, then} {
+		if len(ids) > 0 {
+			commands = append(commands, "aws cloudformation create-stack-instances --stack-set-name rolecall --regions us-east-1 --accounts "+strings.Join(ids, " "))
+		}
+	}
+	return commands
 }
 
 func indent(document any) ([]byte, error) {
