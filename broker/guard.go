@@ -16,6 +16,9 @@ type Guard struct {
 	Gate    *limit.Gate
 }
 
+// reasonBusy is of whoever was not let in because too many are.
+const reasonBusy = "busy"
+
 // Try lets check judge a secret, inside the gate where that costs much. Where the
 // secret is right (nil, or a challenge for one thing more) the try does not count.
 func (g Guard) Try(ctx context.Context, origin Origin, guess limit.Guess, costly bool, check func() error) error {
@@ -46,11 +49,11 @@ func (g Guard) Enter(ctx context.Context, origin Origin) (leave func(), err erro
 	case !ok:
 		return leave, err
 	case busy.Own:
-		e := Fail(RateLimited, "busy", "Too many requests of this network wait already. Try again in a moment.")
+		e := Fail(RateLimited, reasonBusy, "Too many requests of this network wait already. Try again in a moment.")
 		e.RetryAfter = busy.RetryAfter
 		return nil, e.Because(err)
 	}
-	e := Fail(Unavailable, "busy", "Too many sign-ins at this moment. Try again in a few seconds.")
+	e := Fail(Unavailable, reasonBusy, "Too many sign-ins at this moment. Try again in a few seconds.")
 	e.RetryAfter = busy.RetryAfter
 	return nil, e.Because(err)
 }

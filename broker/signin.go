@@ -183,7 +183,7 @@ func (b *Broker) judge(ctx context.Context, provider Provider, pending []byte, r
 // refuseSignIn records why a sign-in failed and gives the error to show.
 func (b *Broker) refuseSignIn(ctx context.Context, origin Origin, provider string, who idp.Identity, err error) error {
 	shown := signInError(err)
-	if shown.Code == RateLimited {
+	if shown.Code == RateLimited || shown.Reason == reasonBusy { // a flood must not fill the disk
 		b.TurnedAway(ctx, origin, "signin")
 		return shown
 	}

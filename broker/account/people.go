@@ -158,7 +158,7 @@ func (p *People) conclude(ctx context.Context, c *call, err error) error {
 	c.event.Outcome = audit.Granted
 	if err != nil {
 		shown := broker.Shown(p.shown(err))
-		if shown.Code == broker.RateLimited {
+		if shown.Code == broker.RateLimited || shown.Reason == "busy" { // a flood must not fill the disk
 			p.cfg.Broker.TurnedAway(ctx, c.origin, c.event.Event)
 			return shown
 		}

@@ -32,6 +32,11 @@ func text(s string) config.Text { return config.Text{Value: s} }
 
 func newTown(t *testing.T, change ...func(*config.Config)) *town {
 	t.Helper()
+	return newTownOf(t, change...)
+}
+
+func newTownOf(t testing.TB, change ...func(*config.Config)) *town {
+	t.Helper()
 	post, err := scripted.NewPostbox()
 	if err != nil {
 		t.Fatal(err)

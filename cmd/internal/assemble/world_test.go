@@ -26,7 +26,7 @@ type world struct {
 
 // run starts a Dev on free ports; change may alter its configuration before the
 // broker is built from it.
-func run(t *testing.T, change func(*config.Config)) world {
+func run(t testing.TB, change func(*config.Config)) world {
 	t.Helper()
 	return runAt(t, time.Now, change)
 }
