@@ -1,6 +1,6 @@
 // oidc-provider as an OpenID provider for tests: people alice, bob and carol with
 // the password NAME-pw; clients broker-{rs256,es256,ps256,eddsa} with the secret
-// broker-secret, by the algorithm of their ID tokens, and broker-public without one;
+// broker-secret, by the algorithm of their ID tokens, broker-other, and broker-public without one;
 // broker-par must push its requests, broker-key proves itself by the key CLIENT_JWK.
 // ROLECALL is whose clients they are: after a logout people go back to its
 // /oidc/CLIENT/logout, and logout tokens are posted to /oidc/CLIENT/backchannel-logout.
@@ -51,6 +51,7 @@ function make() {
   const provider = new Provider(issuer, {
     clients: [
       ...['RS256', 'ES256', 'PS256', 'EdDSA'].map(signedBy),
+      client('broker-other', { client_secret: 'broker-secret', id_token_signed_response_alg: 'RS256' }),
       client('broker-public', { token_endpoint_auth_method: 'none' }),
       client('broker-par', { client_secret: 'broker-secret', require_pushed_authorization_requests: true }),
       ...(CLIENT_JWK ? [client('broker-key', { token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256', jwks: { keys: [JSON.parse(CLIENT_JWK)] } })] : []),
