@@ -66,6 +66,8 @@ func (e *Endpoint) providerRow(p insight.ProviderHealth, now time.Time) provider
 		row.Word, row.State = "warn", "does not answer; the last copy serves"
 	case p.Refused > 0 && p.SignIns == 0:
 		row.Word, row.State = "warn", "refuses everybody"
+	case p.Static:
+		row.Word, row.State, row.ReadAgo = "none", "asked at each sign-in", "nothing to keep"
 	case p.Read.IsZero():
 		row.Word, row.State = "none", "not asked yet"
 	}

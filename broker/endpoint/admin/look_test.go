@@ -115,7 +115,8 @@ func demoLooked() looked {
 				{ProviderInfo: broker.ProviderInfo{Name: "corp", Label: "Corporate sign-in", Type: "saml", Host: "idp.example.com"}, Read: noon.Add(-3 * time.Minute), Took: 140 * time.Millisecond, Keys: 2, SignIns: 214, Refused: 1, Last: noon.Add(-time.Minute), Failed: noon.Add(-time.Hour), Reason: "expired", RequestID: "R7"},
 				{ProviderInfo: broker.ProviderInfo{Name: "partner", Label: "Partner", Type: "oidc"}, Fault: "discovery: connection refused"},
 				{ProviderInfo: broker.ProviderInfo{Name: "old", Label: "Old", Type: "saml"}, Fault: "it does not answer", Keys: 1, Read: noon.Add(-50 * time.Hour), Refused: 3},
-				{ProviderInfo: broker.ProviderInfo{Name: "new", Label: "New", Type: "oauth2"}},
+				{ProviderInfo: broker.ProviderInfo{Name: "new", Label: "New", Type: "oauth2"}, Static: true},
+				{ProviderInfo: broker.ProviderInfo{Name: "later", Label: "Later", Type: "oidc"}},
 			},
 			Certificates: []insight.Certificate{
 				{What: "TLS of this server", Fingerprint: strings.Repeat("7c", 32), Ends: noon.Add(-day), Left: -day, Mark: "over"},

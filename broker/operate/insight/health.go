@@ -40,6 +40,8 @@ type ProviderHealth struct {
 	Read, Until time.Time
 	// Took is how long it needed to answer, zero where it was not asked.
 	Took time.Duration
+	// Static says that nothing is read from it that could be stale.
+	Static bool
 	// Fault says in words why it cannot be used now, "" where it can.
 	Fault string
 	Keys  int
@@ -104,6 +106,9 @@ func (i *Insight) examine(ctx context.Context, providers []Source) {
 	now := i.cfg.Now()
 	var group sync.WaitGroup
 	for _, p := range providers {
+		if p.Examined == nil {
+			continue
+		}
 		i.examined.mu.Lock()
 		if i.examined.last == nil {
 			i.examined.last = map[string]answer{}
@@ -130,6 +135,9 @@ func (i *Insight) examine(ctx context.Context, providers []Source) {
 }
 
 func (i *Insight) providerHealth(p Source) ProviderHealth {
+	if p.Examined == nil {
+		return ProviderHealth{ProviderInfo: p.ProviderInfo, Static: true}
+	}
 	i.examined.mu.Lock()
 	asked := i.examined.last[p.Name]
 	i.examined.mu.Unlock()
@@ -197,6 +205,9 @@ func (i *Insight) certificates(ctx context.Context, running Running) ([]Certific
 		}
 	}
 	for _, p := range running.Providers {
+		if p.Examined == nil {
+			continue
+		}
 		known := p.Health()
 		add("Signs at "+p.Label, p.Name, known.Certificates)
 		add("Our SAML signing, as "+p.Label+" knows it", p.Name, known.Signing)

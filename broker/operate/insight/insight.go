@@ -51,7 +51,8 @@ type NotTaken struct {
 	Why string
 }
 
-// Source is one identity provider that can say how it is.
+// Source is one identity provider; Examined is nil where nothing is read from it
+// that could be stale.
 type Source struct {
 	broker.ProviderInfo
 	idp.Examined

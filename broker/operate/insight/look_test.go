@@ -113,7 +113,7 @@ func TestHealthAsksEachProviderAtMostOnceAMinute(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false)
 	good, down := &examined{health: idp.Health{Read: nine, Keys: 2}}, &examined{err: errors.New("connection refused")}
-	w.running.Providers = []insight.Source{{ProviderInfo: broker.ProviderInfo{Name: "corp", Label: "Corp"}, Examined: good}, {ProviderInfo: broker.ProviderInfo{Name: "partner"}, Examined: down}}
+	w.running.Providers = []insight.Source{{ProviderInfo: broker.ProviderInfo{Name: "corp", Label: "Corp"}, Examined: good}, {ProviderInfo: broker.ProviderInfo{Name: "partner"}, Examined: down}, {ProviderInfo: broker.ProviderInfo{Name: "github"}}}
 	for _, e := range []audit.Event{
 		{Event: "signin", Outcome: audit.Granted, Provider: "corp"}, {Event: "signin", Outcome: audit.Granted, Provider: "corp"},
 		{Event: "signin", Outcome: audit.Refused, Provider: "partner", Reason: "sha1", RequestID: "R1"}, {Event: "signin", Outcome: audit.Refused, Provider: "partner", Reason: "expired", RequestID: "R2", Count: 3},
@@ -134,6 +134,9 @@ func TestHealthAsksEachProviderAtMostOnceAMinute(t *testing.T) {
 		t.Errorf("asked %d and %d times in a minute", good.asked.Load(), down.asked.Load())
 	}
 	corp, partner := h.Providers[0], h.Providers[1]
+	if github := h.Providers[2]; !github.Static || github.Fault != "" {
+		t.Errorf("a provider of which nothing is read: %+v", github)
+	}
 	if corp.Fault != "" || corp.SignIns != 2 || !corp.Last.Equal(nine) || !corp.Failed.IsZero() || corp.Keys != 2 || !h.Whole {
 		t.Errorf("%+v", corp)
 	}

@@ -15,9 +15,11 @@ func (g *generation) insight(d *Daemon) *insight.Insight {
 	c, o := g.options.Config, g.options
 	running := insight.Running{Config: c, Policy: g.policy, Loaded: o.Now(), Warnings: slices.Concat(c.Warnings, g.warnings)}
 	for _, u := range g.upstreams {
+		source := insight.Source{ProviderInfo: u.ProviderInfo}
 		if examined, ok := u.examined(); ok {
-			running.Providers = append(running.Providers, insight.Source{ProviderInfo: u.ProviderInfo, Examined: examined})
+			source.Examined = examined
 		}
+		running.Providers = append(running.Providers, source)
 	}
 	return insight.New(insight.Config{
 		Admits: g.desk.Admits,
