@@ -32,7 +32,7 @@ func run(t testing.TB, change func(*config.Config)) world {
 }
 
 // runAt is run with a clock, which may be a few minutes off: the SDK's is right.
-func runAt(t *testing.T, now func() time.Time, change func(*config.Config)) world {
+func runAt(t testing.TB, now func() time.Time, change func(*config.Config)) world {
 	t.Helper()
 	log := &scripted.Log{}
 	w := world{log: log, Dev: &Dev{options: DevOptions{
