@@ -23,8 +23,10 @@ func TestTheConfigurationsOfThePagesAreValid(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	key, cert := newKey(t, "rolecall")
-	if err := os.WriteFile(filepath.Join(dir, "saml-encryption.pem"), append(key, cert...), 0o600); err != nil {
-		t.Fatal(err)
+	for name, text := range map[string][]byte{"saml-encryption.pem": append(key, cert...), "client.pem": key} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	env := func(name string) (string, bool) { return "value of " + name, true }
 	checked := 0
