@@ -32,6 +32,9 @@ func JSON(w http.ResponseWriter, r *http.Request, most int64, into any) error {
 	if err := d.Decode(into); err != nil {
 		return broker.Fail(broker.InvalidRequest, "malformed_json", "The body is not the JSON expected: "+jsonFault(err)).Because(err)
 	}
+	if bytes.Equal(bytes.TrimSpace(body), []byte("null")) { // which the decoder takes for nothing to do
+		return broker.Fail(broker.InvalidRequest, "malformed_json", "The body is not the JSON expected: it must be an object.")
+	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return broker.Fail(broker.InvalidRequest, "malformed_json", "The body holds more than one JSON document.")
 	}
