@@ -55,7 +55,7 @@ func peoplePresets() []preset {
 			name: "microsoft", kind: "oidc", trust: ofCompany,
 			sets:   []setting{{"algorithms", "RS256"}, {"groups.claim", "groups"}, {"username.claim", "oid"}},
 			needs:  "`tenant`, or `tenants`; they give the issuer",
-			checks: "`tid` is the tenant of the issuer; groups that did not fit into the token are fetched from Graph (`group_overage`) or refused",
+			checks: "`tid` is the tenant of the issuer; it is no access token; groups that did not fit into the token are fetched from Graph (`group_overage`) or refused",
 		},
 		{
 			name: "cognito", kind: "oidc", trust: ofAnybody,
@@ -65,8 +65,9 @@ func peoplePresets() []preset {
 		},
 		{
 			name: "okta", kind: "oidc", trust: ofCompany,
-			sets:  []setting{{"algorithms", "RS256"}, {"groups.claim", "groups"}, {"scopes", "groups"}, {"username.claim", "email"}},
-			needs: "`issuer`",
+			sets:   []setting{{"algorithms", "RS256"}, {"groups.claim", "groups"}, {"scopes", "groups"}, {"username.claim", "email"}},
+			needs:  "`issuer`",
+			checks: "it is no access token (`cid`, `scp`)",
 		},
 		{
 			name: "auth0", kind: "oidc", trust: ofAnybody,
@@ -75,8 +76,9 @@ func peoplePresets() []preset {
 		},
 		{
 			name: "keycloak", kind: "oidc", trust: ofCompany,
-			sets:  []setting{{"groups.claim", "/realm_access/roles"}, {"username.claim", "preferred_username"}},
-			needs: "`issuer`: https://HOST/realms/REALM",
+			sets:   []setting{{"groups.claim", "/realm_access/roles"}, {"username.claim", "preferred_username"}},
+			needs:  "`issuer`: https://HOST/realms/REALM",
+			checks: "the claim `typ`, where it is there, is `ID`",
 		},
 		{name: "github", kind: "oauth2", trust: ofAnybody, sets: []setting{{"username.claim", "login"}}, checks: "the token is of this client; `organizations`"},
 		{name: "facebook", kind: "oauth2", trust: ofAnybody, sets: []setting{{"username.claim", "id"}}, checks: "the token is of this app"},

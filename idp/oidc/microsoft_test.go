@@ -41,6 +41,9 @@ func TestOneTenantOfMicrosoft(t *testing.T) {
 		t.Errorf("%+v, %v", id, err)
 	}
 	judged(t, p, claims, []claimCase{
+		{"an access token for an API of ours", set("scp", "access_as_user"), "typ"},
+		{"an application's access token", set("idtyp", "app"), "typ"},
+		{"an access token by another client", set("azpacr", "1"), "typ"},
 		{"another tenant's id beside the issuer", set("tid", stranger), "tenant"},
 		{"no tid", drop("tid"), "tenant"},
 		{"tid as a list", set("tid", []string{contoso}), "tenant"},

@@ -45,6 +45,10 @@ func newPreset(c config.Provider) preset {
 		p.microsoft(c)
 	case "cognito":
 		p.judge = judgeCognito
+	case "okta":
+		p.judge = func(t *idToken) error { return refuseAccess(t, "cid", "scp") }
+	case "keycloak":
+		p.judge = judgeKeycloak
 	case "gitlab-ci":
 		p.judge = judgeGitLab
 	case "kubernetes":
@@ -103,6 +107,9 @@ func (p *preset) microsoft(c config.Provider) {
 		p.discovery = p.issuer
 	}
 	p.judge = func(t *idToken) error {
+		if err := refuseAccess(t, "scp", "azpacr", "idtyp"); err != nil {
+			return err
+		}
 		tid, _ := t.claims.get("tid")
 		i := slices.Index(p.issuers, t.issuer)
 		if tid.kind != kindText || i < 0 || tid.text != tenants[i] {
@@ -135,6 +142,25 @@ func (p *preset) microsoft(c config.Provider) {
 func judgeCognito(t *idToken) error {
 	if t.tokenUse != "id" {
 		return idp.Reject("typ", "the token's token_use is %.32q, not id", t.tokenUse)
+	}
+	return nil
+}
+
+// refuseAccess finds what only access tokens of a provider have. They are signed by
+// the same keys, and some can be had for our client id as their audience.
+func refuseAccess(t *idToken, names ...string) error {
+	for _, name := range names {
+		if _, there := t.claims.get(name); there {
+			return idp.Reject("typ", "the token has the claim %s: it is an access token", name)
+		}
+	}
+	return nil
+}
+
+// judgeKeycloak: Keycloak says in a claim what a token is.
+func judgeKeycloak(t *idToken) error {
+	if typ, there := t.claims.get("typ"); there && (typ.kind != kindText || typ.text != "ID") {
+		return idp.Reject("typ", "the token's claim typ is %.32q, not ID", typ.text)
 	}
 	return nil
 }

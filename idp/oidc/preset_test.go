@@ -159,6 +159,22 @@ func TestCognitoSendsIDTokensOnly(t *testing.T) {
 	}
 }
 
+// Access tokens are signed by the same keys; some can be had for a client as their
+// audience, and are not what tells a program's or a person's identity here.
+func TestAccessTokensThatAreForUsAreRefused(t *testing.T) {
+	t.Parallel()
+	for preset, cases := range map[string][]claimCase{
+		"okta": {{"its client", set("cid", "0oa1"), "typ"}, {"its scopes", set("scp", []string{"openid"}), "typ"}, {"an ID token", as, ""}},
+		"keycloak": {
+			{"a bearer token", set("typ", "Bearer"), "typ"}, {"a refresh token", set("typ", "Refresh"), "typ"}, {"a number", set("typ", 1), "typ"},
+			{"an ID token", set("typ", "ID"), ""}, {"a token that does not say", as, ""},
+		},
+	} {
+		p := keysOnFile(t, presetAt(preset, "https://op.example.com"))
+		judged(t, p, idptest.Google("https://op.example.com", audience, p.clock.now()), cases)
+	}
+}
+
 // Auth0 takes names of its own claims that are URLs only; dots and slashes in them
 // are no path.
 func TestANamespacedClaimIsOneName(t *testing.T) {

@@ -119,6 +119,7 @@ func microsoftVectors() []vector {
 	return []vector{
 		{"microsoft-tenant", "A person of the tenant.", provider, claims, nil, accepted(oid, sub, groups...)},
 		{"microsoft-several-tenants", "A person of one of several tenants; the subject is TENANT/OID.", several, claims, nil, accepted(oid, contoso+"/"+oid, groups...)},
+		{"microsoft-access", "An access token for an API that the application offers.", provider, claims, map[string]any{"scp": "access_as_user", "azp": "another-client", "azpacr": "1"}, because("typ")},
 		{"microsoft-tid", "The tenant's issuer with the tid of another.", provider, claims, map[string]any{"tid": stranger}, because("tenant")},
 		{"microsoft-other-tenant", "A person of a tenant that is not listed.", several, claims, map[string]any{"iss": "https://login.microsoftonline.com/" + stranger + "/v2.0", "tid": stranger}, because("issuer")},
 		{"microsoft-pattern", "The pattern of the discovery document as an issuer.", several, claims, map[string]any{"iss": "https://login.microsoftonline.com/{tenantid}/v2.0"}, because("issuer")},
@@ -151,6 +152,7 @@ func companyVectors() []vector {
 		{"keycloak", "Realm roles inside an object.", "preset: keycloak, " + at + realm, keycloak, nil, accepted("alice", "00u1abcd2EFGHIJKL345", "offline_access", "platform")},
 		{"keycloak-client-roles", "Roles of one client.", "preset: keycloak, groups: {claim: /resource_access/rolecall/roles}, " + at + realm, keycloak, nil, accepted("alice", "00u1abcd2EFGHIJKL345", "deploy")},
 		{"keycloak-not-an-object", "Realm roles that cannot be read.", "preset: keycloak, " + at + realm, keycloak, map[string]any{"realm_access": "platform"}, because("malformed")},
+		{"keycloak-access", "An access token that a mapper gave our client as audience.", "preset: keycloak, " + at + realm, keycloak, map[string]any{"typ": "Bearer"}, because("typ")},
 		{"keycloak-other-realm", "Another realm of the same server.", "preset: keycloak, " + at + realm, keycloak, map[string]any{"iss": "https://keycloak.example.com/realms/master"}, because("issuer")},
 	}
 }
