@@ -32,6 +32,7 @@ type fake struct {
 	revoked  string
 	order    broker.Order
 	what     string
+	people   string // what fakePeople heard
 
 	stranger error // what Authenticate answers
 	err      error // what everything else answers
@@ -100,7 +101,7 @@ func serve(t *testing.T, f *fake) http.Handler {
 		t.Fatal(err)
 	}
 	return endpoint.New(endpoint.Config{URL: u, Problems: problems{}, Log: slog.New(slog.DiscardHandler), Now: time.Now},
-		Endpoint{Devices: f, Door: f, Vendor: f, Origins: cors.Of("https://notes.example.com"), URL: base})
+		Endpoint{Devices: f, Door: f, Vendor: f, People: fakePeople{f}, Origins: cors.Of("https://notes.example.com"), URL: base})
 }
 
 // ask sends a request with a proof that the fake does not judge.

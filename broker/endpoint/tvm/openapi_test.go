@@ -76,7 +76,7 @@ func deviceExchanges() []exchange {
 // covered are the parts of the document whose routes are held to it here. What
 // base.json has (/oauth2/token) is another endpoint's: cmd/internal/assemble.
 func covered() map[string][]exchange {
-	return map[string][]exchange{"devices.json": deviceExchanges()}
+	return map[string][]exchange{"devices.json": deviceExchanges(), "people.json": peopleExchanges()}
 }
 
 func exchanges() []exchange {
