@@ -47,7 +47,7 @@ func (d *daemon) dev() *cobra.Command {
 	}
 	c.Flags().StringVar(&listen, "listen", assemble.DefaultDevListen, "loopback address of the portal; the next two ports serve the identity provider and AWS")
 	c.Flags().StringVar(&data, "data", "", "folder to keep state in (default a new one, removed at the end)")
-	c.Flags().StringVar(&mode, "mode", "assume-role", "how credentials are ordered from the AWS stand-in: assume-role, web-identity or saml")
+	c.Flags().StringVar(&mode, "mode", "assume-role", "how credentials are ordered from the AWS stand-in: assume-role, web-identity, saml, or saml-user (people's own assertions)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one line of JSON when ready, and nothing else")
 	c.Flags().BoolVar(&printConfig, "print-config", false, "print the configuration and exit")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log every request to stderr")

@@ -8,23 +8,7 @@ import (
 
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/cmd/internal/scripted"
-	"github.com/rolecall/rolecall/config"
 )
-
-// ownAssertions makes the roles of dev ones that people's own assertions prove: the
-// provider makes them out to AWS, and the browser brings them here.
-func ownAssertions(c *config.Config) {
-	text := func(s string) config.Text { return config.Text{Value: s} }
-	corp := &c.Providers[0]
-	corp.SPEntityID, corp.ACSURL = text("urn:amazon:webservices"), text("https://signin.aws.amazon.com/saml")
-	for i := range c.Accounts {
-		c.Accounts[i].SAMLProvider = text(devSAML(c.Accounts[i].ID.Value, "corp"))
-	}
-	for i := range c.Grants {
-		g := &c.Grants[i]
-		g.Mode, g.Assertion, g.Providers, g.Tags = text("saml"), text("user"), []config.Text{text("corp")}, nil
-	}
-}
 
 // press sends the form of a page of ours that posts to a path.
 func press(t *testing.T, b *scripted.Browser, base, page, path string) {
@@ -70,7 +54,7 @@ func bring(t *testing.T, b *scripted.Browser, to string) scripted.Form {
 
 func TestAPersonsOwnAssertionOpensTheConsole(t *testing.T) {
 	t.Parallel()
-	w := run(t, ownAssertions)
+	w := runIn(t, ownMode)
 	b := w.signIn(t, "corp")
 	before := b.Client.Jar.Cookies(mustURL(t, w.URL))
 	press(t, b, w.URL, "/console?role=production/Admin", "/console")
@@ -113,7 +97,7 @@ func TestAPersonsOwnAssertionOpensTheConsole(t *testing.T) {
 
 func TestAPersonsOwnAssertionGivesKeys(t *testing.T) {
 	t.Parallel()
-	w := run(t, ownAssertions)
+	w := runIn(t, ownMode)
 	b := w.signIn(t, "corp")
 	press(t, b, w.URL, "/keys?role=development/Developer", "/keys")
 	if keysOn(b.Page) != "" {
@@ -137,7 +121,7 @@ func TestAPersonsOwnAssertionGivesKeys(t *testing.T) {
 // nothing for him.
 func TestSomebodyElsesAssertionOpensNothing(t *testing.T) {
 	t.Parallel()
-	w := run(t, ownAssertions)
+	w := runIn(t, ownMode)
 	b := w.signIn(t, "corp")
 	press(t, b, w.URL, "/console?role=production/Developer", "/console")
 	to := onward(t, b.Page)
@@ -162,7 +146,7 @@ func TestSomebodyElsesAssertionOpensNothing(t *testing.T) {
 // a list for programs show it.
 func TestAnOwnAssertionComesByTheBrowserOnly(t *testing.T) {
 	t.Parallel()
-	w := run(t, ownAssertions)
+	w := runIn(t, ownMode)
 	caller := modesCaller("alice")
 	caller.Identity.Attributes = map[string][]string{
 		"https://aws.amazon.com/SAML/Attributes/Role":            {"arn:aws:iam::111122223333:role/Admin," + devSAML("111122223333", "corp")},

@@ -47,12 +47,14 @@ type DevOptions struct {
 // grants cannot be ordered by.
 var (
 	ErrListen = errors.New("not an address for rolecalld dev")
-	ErrMode   = errors.New("not a mode of rolecalld dev: want assume-role, web-identity or saml")
+	ErrMode   = errors.New("not a mode of rolecalld dev: want assume-role, web-identity, saml or saml-user")
 )
 
 // devModes are the modes of dev.yaml. federation-token is none: its grants need
-// session policies.
-var devModes = []string{"assume-role", "web-identity", "saml"}
+// session policies. The last one is saml with people's own assertions.
+var devModes = []string{"assume-role", "web-identity", "saml", ownMode}
+
+const ownMode = "saml-user"
 
 // Dev is a whole world on loopback: broker, identity provider, AWS.
 type Dev struct {
@@ -72,6 +74,9 @@ type Dev struct {
 // devPlaces are the addresses in dev.yaml.
 type devPlaces struct {
 	URL, Listen, Store, IDP, AWS, Mode string
+	// SAML names the provider that accounts know; Own says that it is people's own.
+	SAML string
+	Own  bool
 }
 
 // PrintDevConfig writes the configuration that dev runs, with its usual addresses.
@@ -87,6 +92,10 @@ func writeDevConfig(w io.Writer, places devPlaces) error {
 	places.Mode = cmp.Or(places.Mode, devModes[0])
 	if !slices.Contains(devModes, places.Mode) {
 		return fmt.Errorf("--mode %q: %w", places.Mode, ErrMode)
+	}
+	places.SAML, places.Own = "rolecall", places.Mode == ownMode
+	if places.Own { // the grants say so themselves
+		places.SAML, places.Mode = "corp", devModes[0]
 	}
 	t, err := template.New("dev.yaml").Parse(devConfig)
 	if err != nil {

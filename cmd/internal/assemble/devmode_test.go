@@ -12,15 +12,10 @@ import (
 // that a mode can be tried by one word.
 func TestDevGivesKeysInEachMode(t *testing.T) {
 	t.Parallel()
-	for _, mode := range devModes {
+	for _, mode := range devModes[:3] {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			w := run(t, func(c *config.Config) {
-				c.AWS.Mode.Value = mode
-				for i := range c.Grants {
-					c.Grants[i].Mode.Value = mode
-				}
-			})
+			w := runIn(t, mode)
 			for _, provider := range []string{"corp", "staff"} {
 				b := w.signIn(t, provider)
 				order(t, b, w.URL, "production/Admin")
@@ -43,7 +38,11 @@ func TestTheConfigurationOfDevIsPrintedForItsModes(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", mode, err)
 		}
-		if got := loaded.AWS.Mode.Value; got != mode && (mode != "" || got != "assume-role") {
+		want := mode
+		if mode == "" || mode == ownMode {
+			want = "assume-role"
+		}
+		if got := loaded.AWS.Mode.Value; got != want || (loaded.Grants[0].Assertion.Value == "user") != (mode == ownMode) {
 			t.Errorf("%q has the mode %q", mode, got)
 		}
 		if _, err := Check(Options{Config: loaded, Now: nil}); err != nil {

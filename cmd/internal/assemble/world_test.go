@@ -31,14 +31,24 @@ func run(t testing.TB, change func(*config.Config)) world {
 	return runAt(t, time.Now, change)
 }
 
+// runIn is run in a mode of dev.
+func runIn(t testing.TB, mode string) world {
+	t.Helper()
+	return runWith(t, DevOptions{Mode: mode, Now: time.Now}, nil)
+}
+
 // runAt is run with a clock, which may be a few minutes off: the SDK's is right.
 func runAt(t testing.TB, now func() time.Time, change func(*config.Config)) world {
 	t.Helper()
+	return runWith(t, DevOptions{Now: now}, change)
+}
+
+func runWith(t testing.TB, options DevOptions, change func(*config.Config)) world {
+	t.Helper()
 	log := &scripted.Log{}
-	w := world{log: log, Dev: &Dev{options: DevOptions{
-		Listen: "127.0.0.1:0", Data: t.TempDir(), Now: now,
-		Log: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	}}}
+	options.Listen, options.Data = "127.0.0.1:0", t.TempDir()
+	options.Log = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	w := world{log: log, Dev: &Dev{options: options}}
 	err := w.prepare(t.Context())
 	if err == nil && change != nil {
 		change(w.Config)

@@ -67,10 +67,10 @@ func (w world) person(t testing.TB, name string) scripted.Person {
 
 // startWorld runs the daemon on free ports until the test ends, and fails the
 // test if it does not end cleanly.
-func startWorld(t testing.TB) world {
+func startWorld(t testing.TB, more ...string) world {
 	t.Helper()
 	w := world{data: t.TempDir()}
-	cmd := exec.Command(filepath.Join(bin, "rolecalld"), "dev", "--json", "--listen", "127.0.0.1:0", "--data", w.data)
+	cmd := exec.Command(filepath.Join(bin, "rolecalld"), append([]string{"dev", "--json", "--listen", "127.0.0.1:0", "--data", w.data}, more...)...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
