@@ -66,6 +66,7 @@ func (e *Endpoint) sessionRow(s own.Session) sessionRow {
 var events = map[string]string{
 	"signin": "Sign-in", "signout": "Sign-out", "credentials": "Access keys", "console": "Console", "authorize": "Program allowed",
 	"token.code": "Program signed in", "token.authorization_code": "Program signed in", "token.refresh": "Program renewed", "token.refresh_token": "Program renewed", "token.exchange": "Token exchange",
+	"admin.audit": "Record read", "admin.explain": "Explained somebody", "admin.export": "Record exported", "admin.revoke": "Session of somebody revoked", "admin.revoke_all": "Sessions of somebody revoked",
 	"revoke": "Program signed out", "session.end": "Session ended", "session.end_all": "Signed out everywhere",
 }
 

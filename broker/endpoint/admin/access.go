@@ -72,10 +72,20 @@ func (e *Endpoint) access(w http.ResponseWriter, r *http.Request, caller broker.
 	var begin, end int
 	begin, end, view.Pager = pages(r, "page", len(grants), maxDrawn)
 	shown := grants[begin:end]
-	closer := kind != "" || len(shown) <= 3
+	roles := 0
+	for _, g := range shown {
+		roles += len(g.Roles)
+	}
+	closer, listed := kind == "grant" || roles <= maxDrawn, maxListed
+	if roles > maxListed*10 {
+		listed = fewListed
+	}
+	if kind == "grant" {
+		listed = maxCloser
+	}
 	view.Drawing = draw(shown, closer)
 	for _, g := range shown {
-		view.Rows = append(view.Rows, accessRowOf(g))
+		view.Rows = append(view.Rows, accessRowOf(g, listed))
 	}
 	return e.show(w, r, caller, "access", "Access", view)
 }
@@ -157,17 +167,20 @@ func focusURL(kind, name string) string {
 	return "/admin/access?" + url.Values{"focus": {kind + ":" + name}}.Encode()
 }
 
-// maxListed is how many roles of one grant the table lists.
-const maxListed = 30
+// How many roles of one grant the table lists, and how many where many grants have many.
+const (
+	maxListed = 30
+	fewListed = 6
+)
 
-func accessRowOf(g insight.Grant) accessRow {
+func accessRowOf(g insight.Grant, listed int) accessRow {
 	row := accessRow{Number: g.Number, Grant: link{Text: g.Name, URL: focusURL("grant", g.Name)}, Deny: g.Deny, Terms: strings.Join(g.Terms, ", "), When: g.When}
 	for _, n := range g.Who {
 		row.Who = append(row.Who, link{Text: n.Name, Note: noteOf(n), URL: focusURL(n.Kind, n.Name)})
 	}
 	for i, n := range g.Roles {
-		if i == maxListed {
-			row.More = len(g.Roles) - maxListed
+		if i == listed {
+			row.More = len(g.Roles) - listed
 			break
 		}
 		l := link{Text: n.Name, URL: focusURL(n.Kind, n.Name)}

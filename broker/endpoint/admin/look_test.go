@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/endpoint/page/pagetest"
 	"github.com/rolecall/rolecall/broker/operate/insight"
 	"github.com/rolecall/rolecall/config"
 	"github.com/rolecall/rolecall/config/secret"
@@ -331,6 +332,15 @@ func TestTheGraphIsReadableWith3AndWith300Grants(t *testing.T) {
 			t.Errorf("what belongs together is not level: %+v", three.Boxes)
 		}
 	}
+}
+
+func TestALargePolicyIsForEverybodyToo(t *testing.T) {
+	t.Parallel()
+	f := demo()
+	f.access = policyOf(300, 50)
+	server := httptest.NewServer(site(t, f))
+	t.Cleanup(server.Close)
+	pagetest.Browse(t, server.URL, "/admin/access", map[string]string{"access-300": "/admin/access", "access-300-group": "/admin/access?focus=group:group-07", "access-300-grant": "/admin/access?focus=grant:grant-007"})
 }
 
 func TestAFocusAndASearchNarrowTheGraph(t *testing.T) {
