@@ -187,6 +187,9 @@ func unrecorded(err error) error {
 func (b *Broker) TurnedAway(_ context.Context, origin Origin, what string) {
 	event := b.event(origin, what, idp.Identity{})
 	event.Outcome, event.Reason = audit.Refused, "rate_limited"
+	if b.cfg.Limit.Blocked(origin.Address) > 0 {
+		event.Reason = "blocked"
+	}
 	b.cfg.Tally.Add(event)
 }
 
@@ -196,12 +199,15 @@ func storeFailed(what string, err error) error {
 		Because(fmt.Errorf("%s: %w", what, err))
 }
 
-// limited turns a limiter's decision into an error.
-func limited(d limit.Decision) error {
+// Limited turns a limiter's decision into an error.
+func Limited(d limit.Decision) error {
 	if d.Allowed {
 		return nil
 	}
 	e := Fail(RateLimited, "rate_limited", "Too many requests. Wait a moment, then try again.")
+	if d.Blocked {
+		e = Fail(RateLimited, "blocked", "Too many sign-ins or tokens from your network were refused, so it is kept out for a while. Try again later, or tell your administrators.")
+	}
 	e.RetryAfter = d.RetryAfter
 	return e
 }

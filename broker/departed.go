@@ -22,7 +22,7 @@ type DepartedRequest struct {
 // Departed ends the sessions that a logout token names, at once and with all that
 // was made from them: those of a sid, or all of a person.
 func (b *Broker) Departed(ctx context.Context, req DepartedRequest) error {
-	if err := limited(b.cfg.Limit.Address("logout", req.Address)); err != nil {
+	if err := Limited(b.cfg.Limit.Address("logout", req.Address)); err != nil {
 		b.TurnedAway(ctx, req.Origin, "logout.provider")
 		return err
 	}

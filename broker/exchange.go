@@ -49,7 +49,7 @@ func (b *Broker) Exchange(ctx context.Context, req ExchangeRequest) (Vended, err
 // Admit gives the caller whom evidence proves. What it refuses is recorded. The
 // caller's session is the hash of the evidence: it names what is cached for it.
 func (b *Broker) Admit(ctx context.Context, origin Origin, evidence Evidence) (Caller, error) {
-	if err := limited(b.cfg.Limit.Address("token", origin.Address)); err != nil {
+	if err := Limited(b.cfg.Limit.Address("token", origin.Address)); err != nil {
 		b.TurnedAway(ctx, origin, "exchange")
 		return Caller{}, err
 	}
@@ -74,7 +74,7 @@ func (b *Broker) accept(ctx context.Context, evidence Evidence) (idp.Login, erro
 	if err != nil {
 		return idp.Login{Identity: idp.Identity{Provider: provider.Name}}, err
 	}
-	if err := limited(b.cfg.Limit.Subject("token", login.Identity.Provider, login.Identity.Subject)); err != nil {
+	if err := Limited(b.cfg.Limit.Subject("token", login.Identity.Provider, login.Identity.Subject)); err != nil {
 		return login, err
 	}
 	if !provider.OneTime {

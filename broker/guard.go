@@ -23,7 +23,7 @@ const reasonBusy = "busy"
 // secret is right (nil, or a challenge for one thing more) the try does not count.
 func (g Guard) Try(ctx context.Context, origin Origin, guess limit.Guess, costly bool, check func() error) error {
 	guess.Address = origin.Address
-	if err := limited(g.Guesses.Try(guess)); err != nil {
+	if err := Limited(g.Guesses.Try(guess)); err != nil {
 		return err
 	}
 	if costly {

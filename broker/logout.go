@@ -64,7 +64,7 @@ func (b *Broker) leaveUpstream(ctx context.Context, origin Origin, ended session
 // there, ends their sessions here and sends the browser back; or it takes the
 // answer to a logout of ours.
 func (b *Broker) Leave(ctx context.Context, req LeaveRequest) (Left, error) {
-	if err := limited(b.cfg.Limit.Address("logout", req.Address)); err != nil {
+	if err := Limited(b.cfg.Limit.Address("logout", req.Address)); err != nil {
 		b.TurnedAway(ctx, req.Origin, "logout.provider")
 		return Left{}, err
 	}

@@ -65,7 +65,7 @@ func (b *Broker) judgePasskey(ctx context.Context, req PasskeyRequest) (idp.Logi
 }
 
 func (b *Broker) takesPasskeys(req PasskeyRequest) (Provider, error) {
-	if err := limited(b.cfg.Limit.Address("signin", req.Address)); err != nil {
+	if err := Limited(b.cfg.Limit.Address("signin", req.Address)); err != nil {
 		return Provider{}, err
 	}
 	provider, ok := b.providers[req.Provider]

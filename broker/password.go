@@ -95,7 +95,7 @@ func (b *Broker) judgePassword(ctx context.Context, req PasswordRequest) (idp.Lo
 
 // takesPasswords is the provider, within the limits.
 func (b *Broker) takesPasswords(origin Origin, name string) (Provider, error) {
-	if err := limited(b.cfg.Limit.Address("signin", origin.Address)); err != nil {
+	if err := Limited(b.cfg.Limit.Address("signin", origin.Address)); err != nil {
 		return Provider{}, err
 	}
 	provider, ok := b.providers[name]
@@ -122,7 +122,7 @@ func (b *Broker) guess(ctx context.Context, provider Provider, kind, account, ho
 
 // MayEnter holds a person to their own limit and to what operators have stopped.
 func (b *Broker) MayEnter(who idp.Identity) error {
-	if err := limited(b.cfg.Limit.Subject("signin", who.Provider, who.Subject)); err != nil {
+	if err := Limited(b.cfg.Limit.Subject("signin", who.Provider, who.Subject)); err != nil {
 		return err
 	}
 	return b.mayBegin(who, "", b.cfg.Now())

@@ -56,7 +56,7 @@ type SignedIn struct {
 // Begin starts a sign-in: the pending request is kept under a handle that only
 // this browser can take back.
 func (b *Broker) Begin(ctx context.Context, req BeginRequest) (Begun, error) {
-	if err := limited(b.cfg.Limit.Address("signin", req.Address)); err != nil {
+	if err := Limited(b.cfg.Limit.Address("signin", req.Address)); err != nil {
 		return Begun{}, b.refuseSignIn(ctx, req.Origin, req.Provider, idp.Identity{}, err)
 	}
 	provider, ok := b.providers[req.Provider]
@@ -108,7 +108,7 @@ func (b *Broker) SignIn(ctx context.Context, req SignInRequest) (SignedIn, error
 
 // answering is the provider whose answer comes, within the limits.
 func (b *Broker) answering(req SignInRequest) (Provider, error) {
-	if err := limited(b.cfg.Limit.Address("signin", req.Address)); err != nil {
+	if err := Limited(b.cfg.Limit.Address("signin", req.Address)); err != nil {
 		return Provider{}, err
 	}
 	provider, ok := b.providers[req.Provider]
@@ -161,7 +161,7 @@ func (b *Broker) judge(ctx context.Context, provider Provider, pending []byte, r
 	if err != nil {
 		return idp.Login{}, err
 	}
-	if err := limited(b.cfg.Limit.Subject("signin", login.Identity.Provider, login.Identity.Subject)); err != nil {
+	if err := Limited(b.cfg.Limit.Subject("signin", login.Identity.Provider, login.Identity.Subject)); err != nil {
 		return login, err
 	}
 	since := b.cfg.Now()

@@ -57,8 +57,8 @@ func (b *Broker) Vend(ctx context.Context, origin Origin, caller Caller, order O
 func (b *Broker) decide(ctx context.Context, origin Origin, caller Caller, what string, order Order) (policy.Granted, vend.Spec, error) {
 	who := caller.Identity
 	for _, decision := range []func() error{
-		func() error { return limited(b.cfg.Limit.Address(what, origin.Address)) },
-		func() error { return limited(b.cfg.Limit.Subject(what, who.Provider, who.Subject)) },
+		func() error { return Limited(b.cfg.Limit.Address(what, origin.Address)) },
+		func() error { return Limited(b.cfg.Limit.Subject(what, who.Provider, who.Subject)) },
 	} {
 		if err := decision(); err != nil {
 			b.TurnedAway(ctx, origin, what)

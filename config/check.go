@@ -30,6 +30,7 @@ func (c *checker) check() {
 	c.store()
 	c.issuer()
 	c.aws()
+	c.limits()
 	c.metrics()
 	c.egress()
 	c.session()
@@ -92,11 +93,7 @@ func (c *checker) server() {
 		c.listen("server.listen", s.Listen)
 	}
 	for _, cidr := range s.TrustedProxies {
-		if prefix, err := netip.ParsePrefix(cidr.Value); err != nil {
-			c.faults.Add(cidr.Pos, "server.trusted_proxies: %s is not a CIDR such as 10.0.0.0/8 or 192.0.2.7/32", quoted(cidr.Value))
-		} else if prefix != prefix.Masked() {
-			c.faults.Add(cidr.Pos, "server.trusted_proxies: %s has bits beyond its length; write %s", quoted(cidr.Value), prefix.Masked())
-		} else if prefix.Bits() == 0 {
+		if prefix := c.cidr("server.trusted_proxies", cidr); prefix.IsValid() && prefix.Bits() == 0 {
 			c.warn(cidr.Pos, "server.trusted_proxies: %s trusts everybody, so any client chooses the address that limits and audit see", quoted(cidr.Value))
 		}
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -84,6 +85,30 @@ func (c *checker) standIn(path string, t Text) {
 	}
 	if u.Scheme == "http" && !loopback(u.Hostname()) {
 		c.warn(t.Pos, "%s is plain http: credentials cross the network unencrypted", path)
+	}
+}
+
+// cidr judges a prefix; one that is none is not valid.
+func (c *checker) cidr(path string, t Text) netip.Prefix {
+	prefix, err := netip.ParsePrefix(t.Value)
+	switch {
+	case err != nil:
+		c.faults.Add(t.Pos, "%s: %s is not a CIDR such as 10.0.0.0/8 or 192.0.2.7/32", path, quoted(t.Value))
+		return netip.Prefix{}
+	case prefix != prefix.Masked():
+		c.faults.Add(t.Pos, "%s: %s has bits beyond its length; write %s", path, quoted(t.Value), prefix.Masked())
+		return netip.Prefix{}
+	}
+	return prefix
+}
+
+func (c *checker) limits() {
+	b := c.Limits.Block
+	c.between("limits.block.for", b.For, time.Minute, 30*24*time.Hour)
+	for _, cidr := range b.Exempt {
+		if prefix := c.cidr("limits.block.exempt", cidr); prefix.IsValid() && prefix.Bits() == 0 {
+			c.warn(cidr.Pos, "limits.block.exempt: %s exempts everybody; limits.block.enabled: false says so plainly", quoted(cidr.Value))
+		}
 	}
 }
 

@@ -114,6 +114,16 @@ type OAuth struct {
 type Limits struct {
 	PerAddress Rate `yaml:"per_address" default:"300/m" doc:"The rate per client address (IPv6: per /64)."`
 	PerSubject Rate `yaml:"per_subject" default:"60/m" doc:"The rate per person."`
+
+	Block LimitBlock `yaml:"block" doc:"Addresses from which too many sign-ins, tokens or proofs came that were no good are kept out of these for a while."`
+}
+
+// LimitBlock says when an address is kept out.
+type LimitBlock struct {
+	Enabled bool          `yaml:"enabled" default:"true" doc:"Whether addresses are blocked by themselves."`
+	After   Rate          `yaml:"after" default:"300/h" doc:"How much bad evidence an address may bring at once, and how fast it is forgotten; each success forgives one."`
+	For     time.Duration `yaml:"for" default:"15m" doc:"How long an address is kept out."`
+	Exempt  []Text        `yaml:"exempt" doc:"CIDRs that are never blocked: offices and build farms behind one address."`
 }
 
 // Audit is the hash-chained record.

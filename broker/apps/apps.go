@@ -125,9 +125,7 @@ func (s *Service) turnedAway(ctx context.Context, origin broker.Origin, what str
 		return nil
 	}
 	s.cfg.Broker.TurnedAway(ctx, origin, what)
-	e := broker.Fail(broker.RateLimited, "rate_limited", "Too many requests. Wait a moment, then try again.")
-	e.RetryAfter = d.RetryAfter
-	return e
+	return broker.Limited(d)
 }
 
 // event starts the record of a request.

@@ -5,6 +5,7 @@
 //
 //	Limiter   how often: sign-ins, token requests, orders          limit.go
 //	Guesses   how often wrong: passwords and codes                 guess.go
+//	Blocks    addresses that are kept out, for all nodes           blocks.go
 //	Gate      how many at once: what costs much, with a queue      gate.go
 //
 // README.md beside this file is for operators.

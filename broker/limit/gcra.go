@@ -13,6 +13,8 @@ type Decision struct {
 	Remaining int
 	// RetryAfter is, where it was refused, when one will be allowed again.
 	RetryAfter time.Duration
+	// Blocked says that the address is kept out altogether.
+	Blocked bool
 }
 
 // GCRA is the generic cell rate algorithm: rate.Events at once, then one each

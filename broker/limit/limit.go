@@ -30,7 +30,9 @@ type Config struct {
 	PerAddress, PerSubject config.Rate
 	// Store counts; nil is a NewMemory of this process.
 	Store Store
-	Now   func() time.Time
+	// Blocked says until when an address is kept out (Blocks.Until); nil keeps nobody out.
+	Blocked func(netip.Addr) time.Time
+	Now     func() time.Time
 }
 
 // Limiter decides. It is safe for concurrent use.
@@ -56,8 +58,38 @@ func orDefault(rate, standard config.Rate) config.Rate {
 // Address counts a request of a kind by its client's address. IPv4 counts by
 // address, also in its IPv6-mapped form; IPv6 by /64, since one person has a whole
 // /64 to choose from. Requests without an address share one count.
+//
+// An address that is blocked gets nothing, except what people do who have signed in
+// already: they may share it with whom it was blocked for.
 func (l *Limiter) Address(kind string, address netip.Addr) Decision {
+	if left := l.blocked(kind, address); left > 0 {
+		return Decision{RetryAfter: left, Blocked: true}
+	}
 	return l.cfg.Store.Take(Key{Kind: kind, Address: network(address)}, l.cfg.PerAddress, l.cfg.Now())
+}
+
+// blocked is how long an address is kept out of requests of a kind.
+func (l *Limiter) blocked(kind string, address netip.Addr) time.Duration {
+	if l.cfg.Blocked == nil {
+		return 0
+	}
+	switch kind {
+	case "credentials", "console", "authorize", "logout", "revoke":
+		return 0
+	}
+	return l.Blocked(address)
+}
+
+// Blocked is how long an address is kept out; zero is not at all.
+func (l *Limiter) Blocked(address netip.Addr) time.Duration {
+	if l.cfg.Blocked == nil {
+		return 0
+	}
+	until := l.cfg.Blocked(address)
+	if until.IsZero() {
+		return 0
+	}
+	return max(0, until.Sub(l.cfg.Now()))
 }
 
 // Subject counts a request of a kind by the person it is for.

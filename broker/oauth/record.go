@@ -84,7 +84,5 @@ func (s *Server) limited(ctx context.Context, origin broker.Origin, what string,
 		return nil
 	}
 	s.cfg.Broker.TurnedAway(ctx, origin, what)
-	e := broker.Fail(broker.RateLimited, "rate_limited", "Too many requests. Wait a moment, then try again.").Because(errTurnedAway)
-	e.RetryAfter = d.RetryAfter
-	return e
+	return broker.Shown(broker.Limited(d)).Because(errTurnedAway)
 }

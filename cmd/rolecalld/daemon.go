@@ -44,7 +44,7 @@ func (d *daemon) run(ctx context.Context, args []string) int {
 	root.SetOut(d.stdout)
 	root.SetErr(d.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return errUsage{err} })
-	root.AddCommand(d.dev(), d.serve(), d.check(), d.explain(), d.test(), d.diff(), d.aws(), d.issuer(), d.revoke(), d.users(), d.auditCommand(), d.samlCommand(), d.oidcCommand(), d.schema(), d.version())
+	root.AddCommand(d.dev(), d.serve(), d.check(), d.explain(), d.test(), d.diff(), d.aws(), d.issuer(), d.revoke(), d.limits(), d.users(), d.auditCommand(), d.samlCommand(), d.oidcCommand(), d.schema(), d.version())
 	return d.exitCode(root.ExecuteContext(ctx))
 }
 

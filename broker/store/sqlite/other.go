@@ -64,6 +64,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 		{"sessions", "id", "expires"},
 		{"revocations", "number", "keep"},
 		{"arrivals", "rowid", "keep"},
+		{"blocks", "network", "until"},
 	} {
 		text := fmt.Sprintf("DELETE FROM %[1]s WHERE %[2]s IN (SELECT %[2]s FROM %[1]s WHERE %[3]s <= ? LIMIT %[4]d)",
 			table.name, table.key, table.expires, sweepBatch)

@@ -26,6 +26,7 @@ const (
 	readDeviceByKey
 	readDeviceByID
 	readDevicesOf
+	readBlocks
 	readSubjectsNamed
 	readArrivals
 	readUsed
@@ -55,6 +56,7 @@ func readTexts() [numReads]string {
 		readDevicesOf: "SELECT " + deviceColumns + ` FROM app_devices
 			WHERE provider = ? AND subject = ? AND app = ? AND subject <> '' AND revoked = 0 ORDER BY number DESC`,
 		readDeviceByID:  "SELECT " + deviceColumns + " FROM app_devices WHERE id = ?",
+		readBlocks:      "SELECT network, since, until, count, what FROM blocks WHERE until > ? ORDER BY until DESC, network LIMIT ?",
 		readRevocations: "SELECT number, kind, target, at, until FROM revocations WHERE number > ? ORDER BY number",
 		readSubjectsNamed: `SELECT provider, subject FROM names WHERE name = ?1
 			UNION SELECT provider, subject FROM sessions WHERE ` + usernameIs + `

@@ -24,6 +24,7 @@ import (
 
 	"github.com/rolecall/rolecall/broker/devicecode"
 	"github.com/rolecall/rolecall/broker/keys"
+	"github.com/rolecall/rolecall/broker/limit"
 	"github.com/rolecall/rolecall/broker/marks"
 	"github.com/rolecall/rolecall/broker/replay"
 	"github.com/rolecall/rolecall/broker/session"
@@ -38,6 +39,7 @@ var (
 	_ keys.Store       = (*Store)(nil)
 	_ marks.Store      = (*Store)(nil)
 	_ devicecode.Store = (*Store)(nil)
+	_ limit.BlockStore = (*Store)(nil)
 	_ directory.Store  = (*Store)(nil)
 	_ device.Store     = (*Store)(nil)
 )

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rolecall/rolecall/broker/devicecode"
 	"github.com/rolecall/rolecall/broker/keys"
+	"github.com/rolecall/rolecall/broker/limit"
 	"github.com/rolecall/rolecall/broker/marks"
 	"github.com/rolecall/rolecall/broker/replay"
 	"github.com/rolecall/rolecall/broker/revocation"
@@ -34,6 +35,7 @@ type later interface {
 	devicecode.Store
 	directory.Store
 	device.Store
+	limit.BlockStore
 }
 
 // Upkeep is what the daemon does with a store beside using it.
@@ -53,7 +55,7 @@ type Fresh func(t *testing.T) (open func() Store)
 func Run(t *testing.T, fresh Fresh) {
 	t.Helper()
 	for _, group := range []map[string]func(*testing.T, Fresh){
-		sessionTests(), signInTests(), tokenTests(), peopleTests(), otherTests(), nodeTests(), deviceTests(), markTests(), listTests(), directoryTests(), appDeviceTests(), rotateTests(),
+		sessionTests(), signInTests(), tokenTests(), peopleTests(), otherTests(), nodeTests(), deviceTests(), markTests(), listTests(), directoryTests(), appDeviceTests(), blockTests(), rotateTests(),
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {

@@ -68,6 +68,8 @@ type Daemon struct {
 	awsKeys     *keys.Keys // asked for keys by generations with the mode web-identity only
 	revoked     *revocation.List
 	limiter     *limit.Limiter
+	blocks      *limit.Blocks
+	blocking    bool           // offences count
 	counts      *limit.Memory  // of apps and their devices
 	nonces      *dpop.Nonces   // of proofs of devices
 	proofs      *replay.Window // that have been used
@@ -126,7 +128,7 @@ func (d *Daemon) openState(ctx context.Context) error {
 		return fmt.Errorf("store %s: %w", c.Store.Value, err)
 	}
 	file := auditFile(c)
-	if d.audit, err = audit.Open(audit.Config{File: file, Now: o.Now, Log: o.Log, Observe: o.metrics.Record}); err != nil {
+	if d.audit, err = audit.Open(audit.Config{File: file, Now: o.Now, Log: o.Log, Observe: d.observe}); err != nil {
 		return fmt.Errorf("audit file %s: %w", file, err)
 	}
 	d.tally = audit.NewTally(d.audit.Append, o.Now)
@@ -134,7 +136,12 @@ func (d *Daemon) openState(ctx context.Context) error {
 		return fmt.Errorf("key file: %w", err)
 	}
 	d.openKeys()
-	d.limiter = limit.New(limit.Config{PerAddress: c.Limits.PerAddress, PerSubject: c.Limits.PerSubject, Now: o.Now})
+	limits := limit.Config{PerAddress: c.Limits.PerAddress, PerSubject: c.Limits.PerSubject, Now: o.Now}
+	if err := d.openBlocks(ctx); err != nil {
+		return err
+	}
+	limits.Blocked = d.blocks.Until
+	d.limiter = limit.New(limits)
 	d.deviceTries = newDeviceTries(o)
 	if err := d.openProofs(ctx); err != nil {
 		return err
@@ -196,7 +203,7 @@ func storePath(c *config.Config) string {
 func (d *Daemon) Serve(ctx context.Context, listener net.Listener) error {
 	defer d.background.begin(ctx)()
 	for _, run := range []func(context.Context){
-		d.sweep, d.keys.Run, d.revoked.Run, d.runAWSKeys, d.runOutbox,
+		d.sweep, d.keys.Run, d.revoked.Run, d.blocks.Run, d.runAWSKeys, d.runOutbox,
 		func(ctx context.Context) {
 			d.tally.Run(ctx, func(err error) { d.options.Log.Error("record what the limits turned away", "error", err) })
 		},
