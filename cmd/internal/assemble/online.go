@@ -92,5 +92,15 @@ func (o *Online) begin(ctx context.Context, p broker.Provider) {
 		o.Err = err
 		return
 	}
-	o.Says = append(o.Says, "answers, and its discovery document fits")
+	if source, ok := p.Redirector.(practising); ok {
+		o.Says, o.Err = source.Practice(ctx)
+	}
+	if o.Err == nil {
+		o.Says = append([]string{"answers, and its discovery document fits"}, o.Says...)
+	}
+}
+
+// practising is a provider that says how sign-in goes with it, and what to register.
+type practising interface {
+	Practice(ctx context.Context) ([]string, error)
 }
