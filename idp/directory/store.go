@@ -52,7 +52,9 @@ type PeopleStore interface {
 	// UpdatePerson replaces a row of the version given and raises it; ErrConflict where
 	// the version is another, ErrNotFound where there is none, ErrTaken by name.
 	UpdatePerson(ctx context.Context, row Row) error
-	// DropPerson removes a person and their codes; an absent one is no error.
+	// DropPerson removes a person with their codes and with what else the store keeps of
+	// them by provider and subject: marks, recent roles, the note of their last arrival.
+	// Who has a session name keeps it. An absent person is no error.
 	DropPerson(ctx context.Context, directory, id string) error
 	// PeopleAfter gives people in the order of their names, after one.
 	PeopleAfter(ctx context.Context, directory, name string, limit int) ([]Row, error)

@@ -64,6 +64,9 @@ func (s *Store) DropPerson(ctx context.Context, dir, id string) error {
 		return tx.all([]any{dir, id},
 			"DELETE FROM people WHERE directory = ? AND id = ?",
 			"DELETE FROM people_codes WHERE directory = ? AND person = ?",
+			"DELETE FROM marks WHERE provider = ? AND subject = ?",
+			"DELETE FROM recent_roles WHERE provider = ? AND subject = ?",
+			"DELETE FROM arrivals WHERE provider = ? AND subject = ?",
 		)
 	})
 }

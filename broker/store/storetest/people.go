@@ -8,19 +8,21 @@ import (
 
 	godiff "github.com/google/go-cmp/cmp"
 
+	"github.com/rolecall/rolecall/broker/marks"
 	"github.com/rolecall/rolecall/idp/directory"
 )
 
 func directoryTests() map[string]func(*testing.T, Fresh) {
 	return map[string]func(*testing.T, Fresh){
-		"a person is found by id and by name, in one directory":       personFound,
-		"a name has one owner, also when it is changed":               personName,
-		"a change of what somebody else has changed is a conflict":    personConflict,
-		"of a crowd on two nodes one changes a person, one takes one": crowdPerson,
-		"people are listed in the order of their names":               peopleListed,
-		"a code has so many tries, and one end":                       codeTries,
-		"of a crowd on two nodes one takes a code of a person":        crowdPersonCode,
-		"codes go with their person, and with time":                   codesGo,
+		"a person is found by id and by name, in one directory":        personFound,
+		"a name has one owner, also when it is changed":                personName,
+		"a change of what somebody else has changed is a conflict":     personConflict,
+		"of a crowd on two nodes one changes a person, one takes one":  crowdPerson,
+		"people are listed in the order of their names":                peopleListed,
+		"a code has so many tries, and one end":                        codeTries,
+		"of a crowd on two nodes one takes a code of a person":         crowdPersonCode,
+		"codes go with their person, and with time":                    codesGo,
+		"what a person marked goes with them, their name stays theirs": traces,
 	}
 }
 
@@ -199,4 +201,35 @@ func codesGo(t *testing.T, fresh Fresh) {
 	must(t, s.Sweep(t.Context(), nobodys.Expires))
 	_, err = s.TryPersonCode(t.Context(), nobodys.Key, now)
 	wantError(t, "a code that was swept", err, directory.ErrNotFound)
+}
+
+func traces(t *testing.T, fresh Fresh) {
+	s := one(t, fresh)
+	for _, subject := range []string{"1", "2"} {
+		must(t, s.PutMark(t.Context(), "people", subject, marks.Mark{Account: "a", Label: "mine"}))
+		must(t, s.PutRecentRole(t.Context(), "people", subject, marks.Recent{Role: "r", Used: now}))
+		row := sessionRow("s" + subject)
+		row.Provider, row.Subject = "people", subject
+		row.Expires, row.Keep, row.Arrival = now.Add(time.Hour), now.Add(24*time.Hour), []byte(`{}`)
+		must(t, s.PutSession(t.Context(), key(subject), row))
+	}
+	mine, err := s.ClaimName(t.Context(), "ann@example.com", "people", "1")
+	if err != nil || !mine {
+		t.Fatal(mine, err)
+	}
+	must(t, s.DropPerson(t.Context(), "people", "1"))
+	for subject, left := range map[string]int{"1": 0, "2": 1} {
+		kept, err := s.Marks(t.Context(), "people", subject)
+		must(t, err)
+		roles, err := s.RecentRoles(t.Context(), "people", subject)
+		must(t, err)
+		arrivals, err := s.Arrivals(t.Context(), "people", subject, 10)
+		must(t, err)
+		if len(kept) != left || len(roles) != left || len(arrivals) != left {
+			t.Errorf("of %s: %v, %v, %v", subject, kept, roles, arrivals)
+		}
+	}
+	if mine, err := s.ClaimName(t.Context(), "ann@example.com", "people", "2"); err != nil || mine {
+		t.Errorf("the session name went to somebody else: %t, %v", mine, err)
+	}
 }
