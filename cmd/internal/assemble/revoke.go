@@ -92,7 +92,9 @@ func Revoke(ctx context.Context, options Options, what RevokeOptions) (r Revoked
 	if r.Done, err = operating.Revoke(ctx, order); err != nil {
 		return r, err
 	}
-	r.deny(order, append(owner, r.People...), targets)
+	if err := r.deny(options, order, append(owner, r.People...), targets); err != nil {
+		return r, err
+	}
 	if what.AWS && options.Config.AWS.RevocationRole.Value != "" && len(r.Deny.Roles) > 0 {
 		return r, r.write(ctx, options, what, record)
 	}
@@ -169,8 +171,8 @@ func ownerOf(ctx context.Context, store *sqlite.Store, order operate.Order) ([]o
 	return []operate.Person{{Provider: row.Provider, Subject: row.Subject}}, nil
 }
 
-// deny says what AWS must refuse, from what the grants give.
-func (r *Revoked) deny(order operate.Order, people []operate.Person, targets []policy.Target) {
+// deny says what AWS must refuse, from what the grants give and the record has.
+func (r *Revoked) deny(options Options, order operate.Order, people []operate.Person, targets []policy.Target) error {
 	r.Deny.Before = r.At
 	for _, p := range people {
 		name := iam.FitName(p.String(), p.Provider, p.Subject, 64, false)
@@ -179,7 +181,9 @@ func (r *Revoked) deny(order operate.Order, people []operate.Person, targets []p
 		}
 	}
 	var longest time.Duration
+	federated := map[string]bool{}
 	for _, t := range targets {
+		federated[t.Grant] = t.Mode == "federation-token"
 		if order.Kind == revocation.Grant && t.Grant != order.Target {
 			continue
 		}
@@ -189,18 +193,22 @@ func (r *Revoked) deny(order operate.Order, people []operate.Person, targets []p
 			r.note("grant %s: credentials of the mode federation-token are denied on the broker's IAM user, by aws:TokenIssueTime alone", t.Grant)
 			continue
 		case t.Role == (iam.RoleARN{}):
-			r.note("grant %s: its roles are known only with the person; put the policy on those that the record names", t.Grant)
+			r.note("grant %s: its roles are known only with the person; those that the record of this node names are meant, and other nodes have records of their own", t.Grant)
 			continue
 		case t.OwnSource && order.Kind != revocation.Grant:
-			r.note("grant %s has a source_identity of its own: the policy does not reach its sessions; revoke the grant to cut off everybody's", t.Grant)
+			r.note("grant %s has source identities that are not provider=subject; those that the record of this node names are meant, and other nodes have records of their own", t.Grant)
 		}
 		r.Deny.Roles = append(r.Deny.Roles, t.Role)
 	}
 	r.Last = r.At.Add(longest)
-	if order.Kind != revocation.Grant && len(people) == 0 {
+	if err := r.addOnRecord(options, order, people, federated); err != nil {
+		return err
+	}
+	if order.Kind != revocation.Grant && len(r.Deny.SourceIdentities) == 0 {
 		r.note("nobody of that name is known here, so there is nobody's source identity to deny; name PROVIDER=SUBJECT with --user")
 		r.Deny.Roles = nil
 	}
+	return nil
 }
 
 func (r *Revoked) note(format string, args ...any) {
