@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall/rolecall/broker/limit"
-	"github.com/rolecall/rolecall/broker/operate"
+	"github.com/rolecall/rolecall/broker/operate/gatekeeper"
 	"github.com/rolecall/rolecall/cmd/internal/assemble"
 )
 
@@ -47,7 +47,7 @@ func (d *daemon) limits() *cobra.Command {
 }
 
 // gatekeeper opens the store for one deed.
-func (d *daemon) gatekeeper(ctx context.Context, path string, use func(g operate.Gatekeeper) error) (record string, err error) {
+func (d *daemon) gatekeeper(ctx context.Context, path string, use func(g gatekeeper.Gatekeeper) error) (record string, err error) {
 	loaded, err := d.load(path)
 	if err != nil {
 		return "", err
@@ -57,7 +57,7 @@ func (d *daemon) gatekeeper(ctx context.Context, path string, use func(g operate
 
 func (d *daemon) listBlocks(ctx context.Context, path string, asJSON bool) error {
 	var found []limit.Block
-	_, err := d.gatekeeper(ctx, path, func(g operate.Gatekeeper) (err error) {
+	_, err := d.gatekeeper(ctx, path, func(g gatekeeper.Gatekeeper) (err error) {
 		found, err = g.List(ctx)
 		return err
 	})
@@ -102,7 +102,7 @@ func (d *daemon) clearBlocks(ctx context.Context, path, text string) error {
 		}
 	}
 	cleared := 0
-	record, err := d.gatekeeper(ctx, path, func(g operate.Gatekeeper) (err error) {
+	record, err := d.gatekeeper(ctx, path, func(g gatekeeper.Gatekeeper) (err error) {
 		cleared, err = g.Clear(ctx, address)
 		return err
 	})

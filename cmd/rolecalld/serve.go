@@ -65,7 +65,7 @@ func (d *daemon) listenAndServe(ctx context.Context, loaded *config.Config, brok
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", loaded.Server.Listen, err)
 	}
-	metrics, goOn, err := assemble.ListenMetrics(loaded)
+	metrics, goOn, err := broker.ListenMetrics()
 	if err != nil && !goOn {
 		return errors.Join(err, listener.Close())
 	}

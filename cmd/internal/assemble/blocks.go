@@ -13,7 +13,7 @@ import (
 
 	"github.com/rolecall/rolecall/broker/audit"
 	"github.com/rolecall/rolecall/broker/limit"
-	"github.com/rolecall/rolecall/broker/operate"
+	"github.com/rolecall/rolecall/broker/operate/gatekeeper"
 	"github.com/rolecall/rolecall/broker/store/sqlite"
 	"github.com/rolecall/rolecall/config"
 )
@@ -122,7 +122,7 @@ func isGood(e audit.Event) bool {
 
 // Limits gives what lists and clears blocks in the store, beside running daemons,
 // to use; record is the file of operators' deeds, which only clear writes to.
-func Limits(ctx context.Context, options Options, operator string, use func(g operate.Gatekeeper) error) (record string, err error) {
+func Limits(ctx context.Context, options Options, operator string, use func(g gatekeeper.Gatekeeper) error) (record string, err error) {
 	store, err := sqlite.Open(ctx, storePath(options.Config))
 	if err != nil {
 		return "", fmt.Errorf("store %s: %w", options.Config.Store.Value, err)
@@ -130,7 +130,7 @@ func Limits(ctx context.Context, options Options, operator string, use func(g op
 	defer func() { err = errors.Join(err, store.Close()) }()
 	deeds := &lateRecord{options: options, file: filepath.Join(filepath.Dir(auditFile(options.Config)), operatorFile)}
 	defer func() { err = errors.Join(err, deeds.close()) }()
-	return deeds.file, use(operate.Gatekeeper{Store: store, Audit: deeds, Operator: operator, Now: options.Now})
+	return deeds.file, use(gatekeeper.Gatekeeper{Store: store, Audit: deeds, Operator: operator, Now: options.Now})
 }
 
 // lateRecord is a chain that is opened when something is to be written: only one
@@ -141,7 +141,7 @@ type lateRecord struct {
 	log     *audit.Log
 }
 
-// Append implements operate.Auditor.
+// Append implements gatekeeper.Auditor.
 func (r *lateRecord) Append(ctx context.Context, event audit.Event) (err error) {
 	if r.log == nil {
 		if r.log, err = audit.Open(audit.Config{File: r.file, Now: r.options.Now, Log: r.options.Log}); err != nil {

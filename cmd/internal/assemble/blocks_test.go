@@ -12,7 +12,7 @@ import (
 
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/audit"
-	"github.com/rolecall/rolecall/broker/operate"
+	"github.com/rolecall/rolecall/broker/operate/gatekeeper"
 	"github.com/rolecall/rolecall/cmd/internal/scripted"
 	"github.com/rolecall/rolecall/idp/idptest"
 )
@@ -90,7 +90,7 @@ func TestAnAddressThatBringsBadTokensIsKeptOutOnEveryNode(t *testing.T) {
 	contains(t, "the scrape", world{Dev: &Dev{daemon: nodes[0]}}.figures(t), "rolecall_blocked_addresses 1\n", "rolecall_address_blocks_total 1\n", "rolecall_address_offences_total 6\n",
 		`rolecall_limited_total{reason="blocked",what="exchange"} 1`, `rolecall_limited_total{reason="blocked",what="signin"} 1`)
 
-	_, err := Limits(t.Context(), nodes[0].options, "root", func(g operate.Gatekeeper) error {
+	_, err := Limits(t.Context(), nodes[0].options, "root", func(g gatekeeper.Gatekeeper) error {
 		list, err := g.List(t.Context())
 		if err != nil || len(list) != 1 || list[0].Network.String() != "192.0.2.66/32" || list[0].Count != 6 || list[0].What != "exchange" {
 			t.Errorf("listed %+v, %v", list, err)

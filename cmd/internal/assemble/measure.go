@@ -79,8 +79,8 @@ const usualMetrics = "127.0.0.1:9464"
 
 // ListenMetrics listens where the configuration says; nil is off. The usual address
 // may be taken by another daemon, and is gone without: the error is then for the log.
-func ListenMetrics(c *config.Config) (listener net.Listener, goOn bool, err error) {
-	at := c.Metrics.Listen
+func (d *Daemon) ListenMetrics() (listener net.Listener, goOn bool, err error) {
+	at := d.options.Config.Metrics.Listen
 	if at.Value == config.Off || at.Value == "" {
 		return nil, true, nil
 	}

@@ -65,7 +65,7 @@ func TestFiguresHaveAListenerOfTheirOwn(t *testing.T) {
 	}
 	c := *w.Config
 	c.Metrics.Listen.Value = "127.0.0.1:0"
-	listener, _, err := ListenMetrics(&c)
+	listener, _, err := (&Daemon{options: Options{Config: &c}}).ListenMetrics()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,8 +100,9 @@ func TestAnAddressForFiguresThatIsTaken(t *testing.T) {
 	}
 	defer taken.Close()
 	c := &config.Config{}
+	d := &Daemon{options: Options{Config: c}}
 	c.Metrics.Listen.Value = taken.Addr().String()
-	if listener, goOn, err := ListenMetrics(c); listener != nil || goOn || err == nil || !strings.Contains(err.Error(), "metrics.listen") {
+	if listener, goOn, err := d.ListenMetrics(); listener != nil || goOn || err == nil || !strings.Contains(err.Error(), "metrics.listen") {
 		t.Errorf("an address that was asked for: %v %v", goOn, err)
 	}
 	usual, err := net.Listen("tcp", usualMetrics) // or somebody else has it
@@ -109,11 +110,11 @@ func TestAnAddressForFiguresThatIsTaken(t *testing.T) {
 		defer usual.Close()
 	}
 	c.Metrics.Listen.Value = usualMetrics
-	if listener, goOn, err := ListenMetrics(c); listener != nil || !goOn || err == nil {
+	if listener, goOn, err := d.ListenMetrics(); listener != nil || !goOn || err == nil {
 		t.Errorf("the usual address: %v %v", goOn, err)
 	}
 	c.Metrics.Listen.Value = config.Off
-	if listener, goOn, err := ListenMetrics(c); listener != nil || !goOn || err != nil {
+	if listener, goOn, err := d.ListenMetrics(); listener != nil || !goOn || err != nil {
 		t.Errorf("off: %v %v", goOn, err)
 	}
 }

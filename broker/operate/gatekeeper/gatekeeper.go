@@ -1,4 +1,6 @@
-package operate
+// Package gatekeeper is what operators do about addresses that are kept out: list
+// them and let them in again, in the store alone, beside running daemons.
+package gatekeeper
 
 import (
 	"context"
@@ -14,7 +16,12 @@ import (
 // maxListed is more blocks than there can be.
 const maxListed = 1 << 16
 
-// Gatekeeper sees and ends blocks of addresses, beside running daemons.
+// Auditor keeps the record of operators, a chain of its own.
+type Auditor interface {
+	Append(ctx context.Context, event audit.Event) error
+}
+
+// Gatekeeper sees and ends blocks. All fields are required.
 type Gatekeeper struct {
 	Store limit.BlockStore
 	Audit Auditor

@@ -1,4 +1,4 @@
-package operate_test
+package gatekeeper_test
 
 import (
 	"context"
@@ -10,9 +10,18 @@ import (
 
 	"github.com/rolecall/rolecall/broker/audit"
 	"github.com/rolecall/rolecall/broker/limit"
-	"github.com/rolecall/rolecall/broker/operate"
+	"github.com/rolecall/rolecall/broker/operate/gatekeeper"
 	"github.com/rolecall/rolecall/broker/store/sqlite"
 )
+
+var nine = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
 
 // notes is a record in memory.
 type notes struct {
@@ -28,7 +37,7 @@ func (n *notes) Append(_ context.Context, e audit.Event) error {
 	return nil
 }
 
-func newGatekeeper(t *testing.T) (operate.Gatekeeper, *notes) {
+func newGatekeeper(t *testing.T) (gatekeeper.Gatekeeper, *notes) {
 	t.Helper()
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "rolecall.db"))
 	check(t, err)
@@ -38,7 +47,7 @@ func newGatekeeper(t *testing.T) (operate.Gatekeeper, *notes) {
 		check(t, store.PutBlock(t.Context(), b))
 	}
 	n := &notes{}
-	return operate.Gatekeeper{Store: store, Audit: n, Operator: "root", Now: func() time.Time { return nine }}, n
+	return gatekeeper.Gatekeeper{Store: store, Audit: n, Operator: "root", Now: func() time.Time { return nine }}, n
 }
 
 func TestBlocksAreListedAndClearedWithARecord(t *testing.T) {
