@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,14 +21,40 @@ func (s *Service) LogIn(ctx context.Context, origin broker.Origin, caller broker
 	event := s.event(origin, "device.login")
 	describe(&event, caller)
 	event.Provider, event.Subject, event.Username = login.Identity.Provider, login.Identity.Subject, login.Identity.Username
-	got, err := s.logIn(ctx, caller, login, &event)
+	got, err := s.logIn(ctx, caller, "", login, &event)
 	if err := s.conclude(ctx, event, err); err != nil {
 		return Identified{}, err
 	}
 	return got, nil
 }
 
-func (s *Service) logIn(ctx context.Context, caller broker.Caller, login idp.Login, event *audit.Event) (Identified, error) {
+// LogInByKey is LogIn for somebody who signed in in the browser and comes with a
+// code: the device is the one whose key proved the request, which whoever calls has
+// judged. family is the id of the tokens: a second use of the code ends them.
+func (s *Service) LogInByKey(ctx context.Context, origin broker.Origin, app, thumbprint, family string, login idp.Login) (Identified, error) {
+	event := s.event(origin, "device.login")
+	event.Client, event.Session = app, family
+	event.Provider, event.Subject, event.Username = login.Identity.Provider, login.Identity.Subject, login.Identity.Username
+	got, err := s.logInByKey(ctx, app, thumbprint, family, login, &event)
+	if err := s.conclude(ctx, event, err); err != nil {
+		return Identified{}, err
+	}
+	return got, nil
+}
+
+func (s *Service) logInByKey(ctx context.Context, app, thumbprint, family string, login idp.Login, event *audit.Event) (Identified, error) {
+	d, known, err := s.cfg.Devices.Find(ctx, device.Registration{App: app, Thumbprint: thumbprint})
+	switch {
+	case err != nil:
+		return Identified{}, storeFailed(err)
+	case !known || d.Revoked:
+		return Identified{}, unauthenticated("unknown_device", "The key of the proof is no device of the app: register it at /tvm/v1/devices first.")
+	}
+	return s.logIn(ctx, broker.Caller{App: app, Device: d.ID}, family, login, event)
+}
+
+// logIn makes tokens with the id family, "" for a random one.
+func (s *Service) logIn(ctx context.Context, caller broker.Caller, family string, login idp.Login, event *audit.Event) (Identified, error) {
 	app, who := s.apps[caller.App], login.Identity
 	if app == nil || caller.Device == "" {
 		return Identified{}, unauthenticated("invalid_token", "The app is not known here any more.")
@@ -50,6 +77,7 @@ func (s *Service) logIn(ctx context.Context, caller broker.Caller, login idp.Log
 	}
 	s.cfg.Broker.Forget(caller.Session)
 	f := s.family(app, bound.Device)
+	f.ID = cmp.Or(family, f.ID)
 	f.Identity, f.ProviderEnd = who, login.NotAfter
 	f.Identity.ID = bound.Device.IdentityID
 	f.Last = s.cfg.Now().Add(app.LoginMax)

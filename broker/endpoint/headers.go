@@ -18,13 +18,18 @@ func policy(formActions ...string) string {
 // AllowFormAction lets the forms of the page about to be written lead to the
 // origins of targets as well, directly or by a redirect: browsers check
 // form-action on redirects too, every hop of them. A host may begin with "*.". A
-// target that is not an http(s) URL allows nothing. CSP's grammar has no IPv6
+// scheme of an app, which has a dot, is allowed as a whole; any other target that is not
+// an http(s) URL allows nothing. CSP's grammar has no IPv6
 // addresses (CSP3 section 2.3.1, host-char), and Chromium matches none: for
 // http://[::1]:PORT the port alone is named.
 func AllowFormAction(w http.ResponseWriter, targets ...string) {
 	var origins []string
 	for _, target := range targets {
 		u, err := url.Parse(target)
+		if err == nil && strings.Contains(u.Scheme, ".") { // an app's own (RFC 8252 section 7.1)
+			origins = append(origins, u.Scheme+":")
+			continue
+		}
 		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || strings.ContainsAny(u.Host, " ;,'\"") {
 			continue
 		}

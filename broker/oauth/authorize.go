@@ -73,7 +73,7 @@ func (s *Server) authorize(ctx context.Context, origin broker.Origin, params url
 	if caller != nil {
 		describe(&event, *caller)
 	}
-	request, err := parseRequest(params)
+	request, err := s.parseRequest(params)
 	event.Client = request.client.id
 	var next Next
 	if err == nil {
@@ -98,6 +98,9 @@ func (s *Server) advance(ctx context.Context, origin broker.Origin, r *authReque
 	signIn, err := r.signIn(caller, s.cfg.Now())
 	if err != nil || signIn != nil {
 		return Next{SignIn: signIn}, err
+	}
+	if who := caller.Identity.Provider; r.client.app && !slices.Contains(r.client.providers, who) {
+		return Next{}, refuse(errAccessDenied, "people of the provider %s do not log in to this app", who)
 	}
 	switch answer {
 	case denied:
@@ -133,6 +136,10 @@ func (s *Server) consent(r *authRequest, caller *broker.Caller) *Consent {
 	c := &Consent{
 		Client: r.client.name, RedirectURI: r.redirectURI, Username: caller.Identity.Username, Params: r.params,
 		Abilities: []string{"see who you are and list your accounts and roles", "fetch temporary keys for your roles"},
+	}
+	if r.client.app {
+		c.Abilities = []string{"log you in on the device that it runs on", "fetch temporary keys there, of the roles that the app has for you"}
+		return c
 	}
 	if slices.Contains(r.granted(), scopeOffline) {
 		left := s.familyEnd(*caller).Sub(s.cfg.Now()).Round(time.Minute)

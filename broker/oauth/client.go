@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -9,9 +10,20 @@ import (
 type client struct {
 	id   string
 	name string
-	// app says that it is one of Config.Apps: its devices get their tokens elsewhere,
-	// and refresh them here.
-	app bool
+	// app says that it is one of Config.Apps: its devices get their first tokens
+	// elsewhere, and refresh them here.
+	app       bool
+	uris      []string
+	providers []string
+}
+
+// App is one app of the configuration.
+type App struct {
+	Label string
+	// RedirectURIs are where a sign-in in the browser may return, letter by letter.
+	RedirectURIs []string
+	// Providers are those whose people may log in to the app.
+	Providers []string
 }
 
 // cli is the client that people type commands to: public, native, on the machine of its user.
@@ -22,14 +34,17 @@ func (s *Server) clientOf(id string) (client, bool) {
 	if id == cli.id {
 		return cli, true
 	}
-	name, ok := s.cfg.Apps[id]
-	return client{id: id, name: name, app: true}, ok
+	a, ok := s.cfg.Apps[id]
+	return client{id: id, name: a.Label, app: true, uris: a.RedirectURIs, providers: a.Providers}, ok
 }
 
-// redirects reports whether the client may get its answer at uri (RFC 8252
-// section 7.3): a literal loopback address, any port, the path /callback and
+// redirects reports whether the client may get its answer at uri: an app at one of
+// its own, the command line (RFC 8252 section 7.3) at a literal loopback address, any port, the path /callback and
 // nothing else. The bytes are compared, not a parser's reading of them.
-func (client) redirects(uri string) bool {
+func (c client) redirects(uri string) bool {
+	if c.app {
+		return slices.Contains(c.uris, uri)
+	}
 	for _, origin := range []string{"http://127.0.0.1", "http://[::1]"} {
 		if rest, ok := strings.CutPrefix(uri, origin); ok {
 			port, ok := strings.CutSuffix(rest, "/callback")

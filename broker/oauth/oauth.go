@@ -11,6 +11,7 @@ import (
 	"github.com/rolecall/rolecall/broker/audit"
 	"github.com/rolecall/rolecall/broker/issuer"
 	"github.com/rolecall/rolecall/broker/limit"
+	"github.com/rolecall/rolecall/idp"
 	"github.com/rolecall/rolecall/idp/dpop"
 )
 
@@ -52,7 +53,7 @@ type Broker interface {
 	Admit(ctx context.Context, origin broker.Origin, evidence broker.Evidence) (broker.Caller, error)
 }
 
-// Config is what a Server is made of. All fields are required but Devices, DeviceTries, DPoPWindow, Apps and Nonces.
+// Config is what a Server is made of. All fields are required but Devices, DeviceTries, DPoPWindow, Apps, Nonces and LogIn.
 type Config struct {
 	// URL is the public address of the broker; the endpoints are below it.
 	URL      string
@@ -69,10 +70,12 @@ type Config struct {
 	Audit       Auditor
 	// RefreshMax bounds refresh tokens from the sign-in on.
 	RefreshMax time.Duration
-	// Apps are the apps whose devices refresh their tokens here, by client id, with
-	// what people call them; Nonces are those of their proofs, required with Apps.
-	Apps   map[string]string
+	// Apps are the apps of the configuration, by client id. With them, Nonces are those
+	// of their proofs, and LogIn makes a device, by the thumbprint of its key, that of
+	// somebody who has signed in; family is the id of the tokens that it gives.
+	Apps   map[string]App
 	Nonces *dpop.Nonces
+	LogIn  func(ctx context.Context, origin broker.Origin, app, thumbprint, family string, login idp.Login) (Issued, error)
 	// DPoPWindow is how far a client's clock may be off; zero is dpop.DefaultWindow.
 	DPoPWindow time.Duration
 	Log        *slog.Logger

@@ -42,7 +42,7 @@ type authRequest struct {
 // not right the error is a *broker.Error, shown as a page and never sent to the
 // address; every other fault is an *Error that goes to the client, and the
 // request is there as far as it must be for that.
-func parseRequest(params url.Values) (authRequest, error) {
+func (s *Server) parseRequest(params url.Values) (authRequest, error) {
 	r := authRequest{params: url.Values{}, maxAge: -1}
 	for _, name := range parameters {
 		if values := params[name]; len(values) > 0 {
@@ -52,12 +52,13 @@ func parseRequest(params url.Values) (authRequest, error) {
 	if len(r.params.Encode()) > maxRequest {
 		return r, broker.Fail(broker.InvalidRequest, "too_large", "The sign-in request is too long. Start again from the command line.")
 	}
-	if r.client = cli; one(r.params, "client_id") != cli.id {
+	var known bool
+	if r.client, known = s.clientOf(one(r.params, "client_id")); !known {
 		return r, broker.Fail(broker.InvalidRequest, "unknown_client", "The program that sent you here is not registered with this broker. Use the rolecall command line.")
 	}
 	if r.redirectURI = one(r.params, "redirect_uri"); !r.client.redirects(r.redirectURI) {
 		return r, broker.Fail(broker.InvalidRequest, "bad_redirect_uri",
-			"The answer would go to an address that is not the rolecall command line's own on this machine. Nothing was sent there.")
+			"The answer would go to an address that is not one of the program that sent you here. Nothing was sent there.")
 	}
 	r.state = one(r.params, "state")
 	for name, values := range r.params {
@@ -163,5 +164,9 @@ func (r *authRequest) answer(issuer string, params url.Values) string {
 	if r.state != "" {
 		params.Set("state", r.state)
 	}
-	return r.redirectURI + "?" + params.Encode() // the URI has no query: see redirects
+	separator := "?"
+	if strings.Contains(r.redirectURI, "?") { // an app's may have a query
+		separator = "&"
+	}
+	return r.redirectURI + separator + params.Encode()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/rolecall/rolecall/broker/issuer"
 	"github.com/rolecall/rolecall/broker/session"
 	"github.com/rolecall/rolecall/config/secret"
+	"github.com/rolecall/rolecall/idp"
 )
 
 // TokenRequest is a posted form of the token or revocation endpoint.
@@ -34,6 +35,8 @@ type Issued struct {
 	RefreshToken secret.String // empty without offline_access
 	IDToken      secret.String // empty without openid
 	Scope        []string
+	// Device, IdentityID and Alias are of an app's device on which somebody logged in.
+	Device, IdentityID, Alias string
 }
 
 // maxToken bounds codes and tokens that come in; ours are much shorter.
@@ -77,8 +80,8 @@ func (s *Server) token(ctx context.Context, origin broker.Origin, req TokenReque
 		return Issued{}, "", refuse(errUnsupportedGrant, "the grant types here are authorization_code, refresh_token, device_code and token-exchange")
 	}
 	event.Event = "token." + strings.TrimPrefix(kind, "urn:ietf:params:oauth:grant-type:")
-	if client.app && kind != "refresh_token" {
-		return Issued{}, "", refuse(errUnauthorizedClient, "an app gets its first tokens at /tvm/v1, by the key of the device; here it refreshes them")
+	if client.app && kind == grantDevice {
+		return Issued{}, "", refuse(errUnauthorizedClient, "an app gets its first tokens at /tvm/v1, by the key of the device; here it refreshes them, or turns a code into those of somebody")
 	}
 	thumbprint, err := s.provenKey(ctx, req.DPoP, client)
 	if err != nil {
@@ -90,7 +93,7 @@ func (s *Server) token(ctx context.Context, origin broker.Origin, req TokenReque
 	case grantDevice:
 		return s.poll(ctx, origin, client, req.Form, thumbprint, event)
 	}
-	return s.redeem(ctx, client, req.Form, thumbprint, event)
+	return s.redeem(ctx, origin, client, req.Form, thumbprint, event)
 }
 
 // identify finds the client and refuses repeated parameters (RFC 6749 section
@@ -135,13 +138,15 @@ func (s *Server) provenKey(ctx context.Context, proofs []string, c client) (stri
 
 // redeem turns a code into tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.6).
 // The code is taken first: whoever brings it with a wrong verifier has spent it.
-func (s *Server) redeem(ctx context.Context, c client, form url.Values, thumbprint string, event *audit.Event) (Issued, string, error) {
+func (s *Server) redeem(ctx context.Context, origin broker.Origin, c client, form url.Values, thumbprint string, event *audit.Event) (Issued, string, error) {
 	code, verifier := form.Get("code"), form.Get("code_verifier")
 	switch {
 	case code == "" || len(code) > maxToken:
 		return Issued{}, "", refuse(errInvalidRequest, "code is missing or malformed")
 	case form.Get("redirect_uri") == "":
 		return Issued{}, "", refuse(errInvalidRequest, "redirect_uri is missing")
+	case c.app && thumbprint == "":
+		return Issued{}, "", refuse(errInvalidProof, "an app needs a DPoP proof of the device's key")
 	case verifier == "":
 		return Issued{}, "", refuse(errInvalidRequest, "code_verifier is missing: PKCE is required (RFC 7636)")
 	case !isVerifier(verifier):
@@ -162,16 +167,28 @@ func (s *Server) redeem(ctx context.Context, c client, form url.Values, thumbpri
 	case kept.Thumbprint != "" && kept.Thumbprint != thumbprint:
 		return Issued{}, "", refuse(errInvalidProof, "the code is bound to another key than the proof's (dpop_jkt)")
 	}
-	pair := s.pair(kept.Family, thumbprint)
-	if err := s.begin(ctx, kept.Family, pair); err != nil {
+	issued, err := s.first(ctx, origin, c, kept.Family, thumbprint)
+	if err != nil {
 		return Issued{}, "", err
 	}
-	event.TokenDigest = digest(pair.Access)
-	issued := s.issued(kept.Family, pair)
+	event.TokenDigest = digest(issued.AccessToken.Reveal())
 	if slices.Contains(kept.Scope, scopeOpenID) {
-		issued.IDToken, err = s.idToken(ctx, kept, pair.Access)
+		issued.IDToken, err = s.idToken(ctx, kept, issued.AccessToken.Reveal())
 	}
 	return issued, kept.Family.ID, err
+}
+
+// first makes the first tokens of a family; an app's are those of the device that
+// has the key, which becomes the person's.
+func (s *Server) first(ctx context.Context, origin broker.Origin, c client, f session.Family, thumbprint string) (Issued, error) {
+	if c.app {
+		return s.cfg.LogIn(ctx, origin, c.id, thumbprint, f.ID, idp.Login{Identity: f.Identity, NotAfter: f.ProviderEnd})
+	}
+	pair := s.pair(f, thumbprint)
+	if err := s.begin(ctx, f, pair); err != nil {
+		return Issued{}, err
+	}
+	return s.issued(f, pair), nil
 }
 
 // idToken says to the client who signed in.

@@ -19,6 +19,10 @@ type answer struct {
 	RefreshToken string `json:"refresh_token,omitempty"`
 	IDToken      string `json:"id_token,omitempty"`
 	Scope        string `json:"scope"`
+	// Of an app's device on which somebody has logged in.
+	DeviceID   string `json:"device_id,omitempty"`
+	IdentityID string `json:"identity_id,omitempty"`
+	Alias      string `json:"alias,omitempty"`
 }
 
 func (e Endpoint) token(w http.ResponseWriter, r *http.Request) error {
@@ -46,6 +50,7 @@ func (e Endpoint) token(w http.ResponseWriter, r *http.Request) error {
 	return endpoint.WriteJSON(w, http.StatusOK, answer{
 		AccessToken: issued.AccessToken.Reveal(), TokenType: issued.Type, ExpiresIn: int64(issued.ExpiresIn.Seconds()),
 		RefreshToken: issued.RefreshToken.Reveal(), IDToken: issued.IDToken.Reveal(), Scope: strings.Join(issued.Scope, " "),
+		DeviceID: issued.Device, IdentityID: issued.IdentityID, Alias: issued.Alias,
 	})
 }
 

@@ -11,9 +11,11 @@ import (
 	"github.com/rolecall/rolecall/broker/endpoint/tvm"
 	"github.com/rolecall/rolecall/broker/keys"
 	"github.com/rolecall/rolecall/broker/limit"
+	"github.com/rolecall/rolecall/broker/oauth"
 	"github.com/rolecall/rolecall/broker/replay"
 	"github.com/rolecall/rolecall/broker/session"
 	"github.com/rolecall/rolecall/config"
+	"github.com/rolecall/rolecall/idp"
 	"github.com/rolecall/rolecall/idp/device"
 	"github.com/rolecall/rolecall/idp/dpop"
 )
@@ -55,13 +57,32 @@ type nothing struct{}
 // Mount implements endpoint.Mounter.
 func (nothing) Mount(*endpoint.Mux) {}
 
-// appNames are the apps as clients: by their ids, with what people call them.
-func appNames(c *config.Config) map[string]string {
-	names := map[string]string{}
+// appClients are the apps as clients of the authorization server.
+func appClients(c *config.Config) map[string]oauth.App {
+	clients := map[string]oauth.App{}
 	for _, a := range c.Apps {
-		names[a.Name.Value] = a.Label
+		client := oauth.App{Label: a.Label}
+		for _, uri := range a.RedirectURIs {
+			client.RedirectURIs = append(client.RedirectURIs, uri.Value)
+		}
+		for _, p := range a.Providers {
+			client.Providers = append(client.Providers, p.Value)
+		}
+		clients[a.Name.Value] = client
 	}
-	return names
+	return clients
+}
+
+// logInByKey makes a device somebody's who signed in in the browser.
+func (g *generation) logInByKey(ctx context.Context, origin broker.Origin, app, thumbprint, family string, login idp.Login) (oauth.Issued, error) {
+	got, err := g.apps.LogInByKey(ctx, origin, app, thumbprint, family, login)
+	if err != nil {
+		return oauth.Issued{}, err
+	}
+	return oauth.Issued{
+		AccessToken: got.Tokens.Access, RefreshToken: got.Tokens.Refresh, Type: "DPoP", ExpiresIn: got.Tokens.ExpiresIn,
+		Scope: []string{"offline_access"}, Device: got.Device, IdentityID: got.IdentityID, Alias: got.Alias,
+	}, nil
 }
 
 // appOrigins are the pages that are apps.
@@ -77,7 +98,7 @@ func appOrigins(c *config.Config) cors.Origins {
 
 // nonceOf is the nonce for the next proof of a client that is an app.
 func (g *generation) nonceOf(client string) string {
-	if _, app := appNames(g.options.Config)[client]; !app {
+	if _, app := appClients(g.options.Config)[client]; !app {
 		return ""
 	}
 	return g.apps.Nonce()

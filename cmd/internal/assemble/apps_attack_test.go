@@ -267,12 +267,12 @@ func TestTokensOfAppsAndOfTheCommandLineAreApart(t *testing.T) {
 		}
 	}
 	want(t, 401)(p.Call(t.Context(), http.MethodPost, "/api/v1/credentials", p.Access, map[string]string{"role": "development/NotesGuest"}))
-	for _, form := range []string{
-		"grant_type=authorization_code&client_id=notes&code=x&redirect_uri=x&code_verifier=x",
-		"grant_type=urn:ietf:params:oauth:grant-type:device_code&client_id=notes&device_code=x",
+	for form, code := range map[string]string{
+		"grant_type=authorization_code&client_id=notes&code=x&redirect_uri=x&code_verifier=x":   "invalid_dpop_proof",
+		"grant_type=urn:ietf:params:oauth:grant-type:device_code&client_id=notes&device_code=x": "unauthorized_client",
 	} {
 		r, err := p.Send(t.Context(), http.MethodPost, "/oauth2/token", "application/x-www-form-urlencoded", []byte(form), nil)
-		if err != nil || r.Status != 400 || r.Error() != "unauthorized_client" {
+		if err != nil || r.Status != 400 || r.Error() != code {
 			t.Errorf("%s: %s %v", form, r, err)
 		}
 	}

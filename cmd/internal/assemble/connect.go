@@ -49,7 +49,7 @@ func (g *generation) connect(d *Daemon) error {
 	g.apps = d.newApps(c, g.broker)
 	authorization := oauth.New(d.deviceFlow(c, oauth.Config{
 		URL: serverURL(c), Sessions: sessions, Tokens: session.NewTokens(d.store, o.Now), Issuer: published, Broker: g.broker, Replay: once,
-		Limit: d.limiter, Audit: d.audit, RefreshMax: c.Session.RefreshMax, Apps: appNames(c), Nonces: d.nonces, Log: o.Log, Now: o.Now,
+		Limit: d.limiter, Audit: d.audit, RefreshMax: c.Session.RefreshMax, Apps: appClients(c), Nonces: d.nonces, LogIn: g.logInByKey, Log: o.Log, Now: o.Now,
 	}))
 	g.desk = operate.NewDesk(operate.DeskConfig{Admins: c.Admins, Sessions: sessions, Record: d.audit, Revoke: d.revoke, Forget: g.broker.Forget, ResolveRole: g.policy.ResolveRole, Now: o.Now})
 	g.account = account.New(account.Config{

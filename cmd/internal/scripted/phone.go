@@ -183,6 +183,12 @@ func (p *Phone) RenewWith(ctx context.Context, refresh string) (Reply, error) {
 	return p.proved(ctx, http.MethodPost, "/oauth2/token", "", "application/x-www-form-urlencoded", []byte(form.Encode()))
 }
 
+// Redeem turns the code of a sign-in in the browser into tokens of whoever signed in.
+func (p *Phone) Redeem(ctx context.Context, code, redirectURI, verifier string) (Reply, error) {
+	form := url.Values{"grant_type": {"authorization_code"}, "client_id": {p.App}, "code": {code}, "redirect_uri": {redirectURI}, "code_verifier": {verifier}}
+	return p.keep(p.proved(ctx, http.MethodPost, "/oauth2/token", "", "application/x-www-form-urlencoded", []byte(form.Encode())))
+}
+
 // Credentials orders credentials of a role, "" for the only one.
 func (p *Phone) Credentials(ctx context.Context, role string) (Reply, error) {
 	ask := map[string]string{}
