@@ -55,10 +55,19 @@ func serveMachines(t *testing.T) (world, *idptest.OP) {
 	op := idptest.StartOP(t, time.Now)
 	w := world{URL: "http://" + address, data: dir}
 	writeFile(t, filepath.Join(dir, "keys.json"), string(op.JWKS()))
-	writeFile(t, filepath.Join(dir, "rolecall.yaml"), fmt.Sprintf(machines, w.URL, address, startAWS(t, "Deploy", "Environment", "Everyone")))
-	cmd := exec.Command(filepath.Join(bin, "rolecalld"), "serve", "--config", filepath.Join(dir, "rolecall.yaml"))
+	serveFile(t, w, fmt.Sprintf(machines, w.URL, address, startAWS(t, "Deploy", "Environment", "Everyone")))
+	return w, op
+}
+
+// serveFile runs `rolecalld serve` with a configuration in the folder of w until the
+// test ends, and waits until it is ready.
+func serveFile(t *testing.T, w world, configuration string) {
+	t.Helper()
+	file := filepath.Join(w.data, "rolecall.yaml")
+	writeFile(t, file, configuration)
+	cmd := exec.Command(filepath.Join(bin, "rolecalld"), "serve", "--config", file)
 	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "AWS_EC2_METADATA_DISABLED=true", "AWS_ACCESS_KEY_ID=AKIAROLECALLTESTKEY0", "AWS_SECRET_ACCESS_KEY=forTestsOnly",
+		"PATH=" + os.Getenv("PATH"), "HOME=" + w.data, "AWS_EC2_METADATA_DISABLED=true", "AWS_ACCESS_KEY_ID=AKIAROLECALLTESTKEY0", "AWS_SECRET_ACCESS_KEY=forTestsOnly",
 	}
 	log := scripted.Start(t, cmd)
 	end := time.Now().Add(30 * time.Second)
@@ -67,7 +76,7 @@ func serveMachines(t *testing.T) (world, *idptest.OP) {
 		if err == nil {
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
-				return w, op
+				return
 			}
 		}
 		if time.Now().After(end) {
@@ -75,7 +84,6 @@ func serveMachines(t *testing.T) (world, *idptest.OP) {
 		}
 	}
 	t.Fatalf("rolecalld serve was not ready within 30 s; its log:\n%s", log)
-	return w, op
 }
 
 func freeAddress(t *testing.T) string {
