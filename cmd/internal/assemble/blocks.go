@@ -90,7 +90,7 @@ func (d *Daemon) observe(event audit.Event, took time.Duration, err error) {
 var evidence = []string{
 	"signin", "exchange", "token", "token.exchange", "authenticate", "introspect", "logout.provider",
 	"device.code", "device.register", "device.login", "device.key",
-	"user.login", "user.confirm", "user.reset", "login", "password",
+	"user.login", "user.confirm", "user.reset", "user.redeem", "user.password", "user.email",
 }
 
 // honest are reasons why evidence of honest people and programs is refused: they
@@ -100,6 +100,7 @@ var honest = []string{
 	"authorization_pending", "slow_down", "expired_token", "use_dpop_nonce", "invalid_token", "no_token", "not-fresh", "not_fresh",
 	"revoked", "step_up", "session_ends", "session-ended", "no_role", "role_missing", "role_not_granted", "ambiguous_person", "policy_changed",
 	"device_flow_off", "device_revoked", "not_logged_in", "too_many_devices", "provider_not_of_app", "rate_limited", "blocked", "busy",
+	"totp_required", "weak_password", "malformed_email", "no_directory", "no_mail",
 	"groups-overage", "email-unverified", "require", "attribute",
 }
 
