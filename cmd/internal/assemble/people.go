@@ -19,6 +19,9 @@ func (d *Daemon) openPeople() error {
 	d.guard = broker.Guard{
 		Guesses: limit.NewGuesses(limit.GuessConfig{Now: d.options.Now}), Gate: limit.NewGate(limit.GateConfig{}),
 	}
+	m, gate := d.options.metrics, d.guard.Gate
+	m.Watch("password_queue", "Requests that wait for a place to judge a password.", func() float64 { return float64(gate.Load().Waiting) })
+	m.Count("password_shed_total", "", "Requests that were turned away because too many waited to judge a password.", func() float64 { return float64(gate.Load().Shed) })
 	sender := d.options.Mail
 	if c := d.options.Config.Mail; c.SMTP.Value != "" {
 		smtp, err := mail.NewSMTP(c)
