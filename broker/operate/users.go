@@ -37,11 +37,8 @@ type Users struct{ cfg UsersConfig }
 // NewUsers makes a Users.
 func NewUsers(c UsersConfig) *Users { return &Users{c} }
 
-// User is somebody in the directory.
-type User = directory.Person
-
 // record writes down what is about to be done, does it, and writes down how it ended.
-func (u *Users) record(ctx context.Context, name string, who User, detail string, do func() error) error {
+func (u *Users) record(ctx context.Context, name string, who directory.Person, detail string, do func() error) error {
 	event := audit.Event{
 		RequestID: "operator", Event: name, Via: "operator", Provider: u.cfg.Directory.Name(), Subject: who.ID, Username: who.Email,
 		Detail: "by " + u.cfg.Operator,
@@ -62,18 +59,18 @@ func (u *Users) record(ctx context.Context, name string, who User, detail string
 
 // Add puts somebody into the directory. Without a password they come in by the code
 // that Reset gives.
-func (u *Users) Add(ctx context.Context, email string, password secret.String, groups []string) (User, error) {
+func (u *Users) Add(ctx context.Context, email string, password secret.String, groups []string) (directory.Person, error) {
 	name, err := directory.ParseEmail(email)
 	if err != nil {
-		return User{}, err
+		return directory.Person{}, err
 	}
 	if password.Reveal() != "" {
 		if err := u.cfg.Directory.Acceptable(name, password); err != nil {
-			return User{}, err
+			return directory.Person{}, err
 		}
 	}
-	var made User
-	err = u.record(ctx, "user.add", User{Email: name}, fmt.Sprintf("groups %q", groups), func() error {
+	var made directory.Person
+	err = u.record(ctx, "user.add", directory.Person{Email: name}, fmt.Sprintf("groups %q", groups), func() error {
 		var err error
 		made, err = u.cfg.Directory.Add(ctx, name, password, groups)
 		return err
@@ -82,9 +79,9 @@ func (u *Users) Add(ctx context.Context, email string, password secret.String, g
 }
 
 // List gives everybody, in the order of their addresses.
-func (u *Users) List(ctx context.Context) ([]User, error) {
+func (u *Users) List(ctx context.Context) ([]directory.Person, error) {
 	const page = 500
-	var all []User
+	var all []directory.Person
 	for after := ""; ; {
 		found, err := u.cfg.Directory.List(ctx, after, page)
 		if err != nil {
@@ -99,8 +96,8 @@ func (u *Users) List(ctx context.Context) ([]User, error) {
 }
 
 // Disable bars somebody and ends what they have open.
-func (u *Users) Disable(ctx context.Context, email string) (User, error) {
-	return u.change(ctx, email, "user.disable", func(who User) error {
+func (u *Users) Disable(ctx context.Context, email string) (directory.Person, error) {
+	return u.change(ctx, email, "user.disable", func(who directory.Person) error {
 		if _, err := u.cfg.Directory.Disable(ctx, who.ID, true); err != nil {
 			return err
 		}
@@ -109,8 +106,8 @@ func (u *Users) Disable(ctx context.Context, email string) (User, error) {
 }
 
 // Enable lets somebody in again.
-func (u *Users) Enable(ctx context.Context, email string) (User, error) {
-	return u.change(ctx, email, "user.enable", func(who User) error {
+func (u *Users) Enable(ctx context.Context, email string) (directory.Person, error) {
+	return u.change(ctx, email, "user.enable", func(who directory.Person) error {
 		_, err := u.cfg.Directory.Disable(ctx, who.ID, false)
 		return err
 	})
@@ -118,8 +115,8 @@ func (u *Users) Enable(ctx context.Context, email string) (User, error) {
 
 // Groups replaces somebody's groups. What they have open keeps those of its sign-in,
 // so it ends.
-func (u *Users) Groups(ctx context.Context, email string, groups []string) (User, error) {
-	return u.change(ctx, email, "user.groups", func(who User) error {
+func (u *Users) Groups(ctx context.Context, email string, groups []string) (directory.Person, error) {
+	return u.change(ctx, email, "user.groups", func(who directory.Person) error {
 		if _, err := u.cfg.Directory.SetGroups(ctx, who.ID, groups); err != nil {
 			return err
 		}
@@ -130,8 +127,8 @@ func (u *Users) Groups(ctx context.Context, email string, groups []string) (User
 // Reset gives a code with which somebody sets a password, once, within a day. With
 // factors their one-time codes and passkeys go, and what they have open ends. The
 // password that they have works until then.
-func (u *Users) Reset(ctx context.Context, email string, factors bool) (who User, code secret.String, err error) {
-	who, err = u.change(ctx, email, "user.invite", func(who User) error {
+func (u *Users) Reset(ctx context.Context, email string, factors bool) (who directory.Person, code secret.String, err error) {
+	who, err = u.change(ctx, email, "user.invite", func(who directory.Person) error {
 		if factors {
 			if _, err := u.cfg.Directory.RemoveFactors(ctx, who.ID); err != nil {
 				return err
@@ -149,8 +146,8 @@ func (u *Users) Reset(ctx context.Context, email string, factors bool) (who User
 
 // Delete removes somebody with what they have open and their devices. The session
 // name that they have in AWS stays theirs.
-func (u *Users) Delete(ctx context.Context, email string) (User, error) {
-	return u.change(ctx, email, "user.delete", func(who User) error {
+func (u *Users) Delete(ctx context.Context, email string) (directory.Person, error) {
+	return u.change(ctx, email, "user.delete", func(who directory.Person) error {
 		for _, app := range u.cfg.Apps {
 			devices, err := u.cfg.Phones.DevicesOf(ctx, app, u.cfg.Directory.Name(), who.ID)
 			if err != nil {
@@ -169,16 +166,16 @@ func (u *Users) Delete(ctx context.Context, email string) (User, error) {
 	})
 }
 
-func (u *Users) change(ctx context.Context, email, name string, do func(who User) error) (User, error) {
+func (u *Users) change(ctx context.Context, email, name string, do func(who directory.Person) error) (directory.Person, error) {
 	who, err := u.cfg.Directory.ByEmail(ctx, email)
 	if errors.Is(err, directory.ErrNotFound) {
-		return User{}, fmt.Errorf("nobody in %s has the address %q", u.cfg.Directory.Name(), email)
+		return directory.Person{}, fmt.Errorf("nobody in %s has the address %q", u.cfg.Directory.Name(), email)
 	}
 	if err != nil {
-		return User{}, err
+		return directory.Person{}, err
 	}
 	if err := u.record(ctx, name, who, "", func() error { return do(who) }); err != nil {
-		return User{}, err
+		return directory.Person{}, err
 	}
 	if name == "user.delete" {
 		return who, nil
@@ -188,7 +185,7 @@ func (u *Users) change(ctx context.Context, email, name string, do func(who User
 
 // end ends what somebody has open: in the store at once, and by a number what
 // running daemons keep.
-func (u *Users) end(ctx context.Context, who User) error {
+func (u *Users) end(ctx context.Context, who directory.Person) error {
 	provider := u.cfg.Directory.Name()
 	_, err := u.cfg.Store.AddRevocation(ctx, revocation.Revocation{Kind: revocation.User, Target: provider + "=" + who.ID, At: u.cfg.Now().Truncate(time.Microsecond)})
 	if err != nil {

@@ -76,7 +76,7 @@ func newOffice(t *testing.T) *office {
 }
 
 // add makes ann, with a session.
-func (o *office) add(t *testing.T) (operate.User, string) {
+func (o *office) add(t *testing.T) (directory.Person, string) {
 	t.Helper()
 	ann, err := o.Add(t.Context(), "Ann@example.com", secret.New("seven purple otters juggle"), []string{"ops"})
 	if err != nil {
@@ -94,24 +94,24 @@ func (o *office) last() audit.Event { return o.records[len(o.records)-1] }
 func TestWhatOperatorsDoWithPeopleIsRecordedAndEndsWhatTheyHave(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		do   func(o *office) (operate.User, error)
+		do   func(o *office) (directory.Person, error)
 		ends bool
-		then func(who operate.User) bool
+		then func(who directory.Person) bool
 	}{
-		"user.disable": {func(o *office) (operate.User, error) { return o.Disable(t.Context(), "ann@example.com") }, true, func(who operate.User) bool { return who.Disabled }},
-		"user.enable":  {func(o *office) (operate.User, error) { return o.Enable(t.Context(), "ann@example.com") }, false, func(who operate.User) bool { return !who.Disabled }},
-		"user.groups": {func(o *office) (operate.User, error) {
+		"user.disable": {func(o *office) (directory.Person, error) { return o.Disable(t.Context(), "ann@example.com") }, true, func(who directory.Person) bool { return who.Disabled }},
+		"user.enable":  {func(o *office) (directory.Person, error) { return o.Enable(t.Context(), "ann@example.com") }, false, func(who directory.Person) bool { return !who.Disabled }},
+		"user.groups": {func(o *office) (directory.Person, error) {
 			return o.Groups(t.Context(), "ann@example.com", []string{"dev", "qa"})
 		}, true,
-			func(who operate.User) bool { return slices.Equal(who.Groups, []string{"dev", "qa"}) }},
-		"user.invite": {func(o *office) (operate.User, error) {
+			func(who directory.Person) bool { return slices.Equal(who.Groups, []string{"dev", "qa"}) }},
+		"user.invite": {func(o *office) (directory.Person, error) {
 			who, code, err := o.Reset(t.Context(), "ann@example.com", true)
 			if len(code.Reveal()) != 43 {
 				t.Errorf("code of %d characters", len(code.Reveal()))
 			}
 			return who, err
-		}, true, func(who operate.User) bool { return !who.TOTP }},
-		"user.delete": {func(o *office) (operate.User, error) { return o.Delete(t.Context(), "ann@example.com") }, true, func(operate.User) bool { return true }},
+		}, true, func(who directory.Person) bool { return !who.TOTP }},
+		"user.delete": {func(o *office) (directory.Person, error) { return o.Delete(t.Context(), "ann@example.com") }, true, func(directory.Person) bool { return true }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -193,7 +193,7 @@ func TestEverybodyIsListedHoweverMany(t *testing.T) {
 		}
 	}
 	all, err := o.List(t.Context())
-	if err != nil || len(all) != 501 || !slices.IsSortedFunc(all, func(a, b operate.User) int { return strings.Compare(a.Email, b.Email) }) {
+	if err != nil || len(all) != 501 || !slices.IsSortedFunc(all, func(a, b directory.Person) int { return strings.Compare(a.Email, b.Email) }) {
 		t.Errorf("%d, %v", len(all), err)
 	}
 }

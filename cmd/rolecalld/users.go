@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/rolecall/rolecall/broker/operate"
 	"github.com/rolecall/rolecall/cmd/internal/assemble"
 	"github.com/rolecall/rolecall/config/secret"
 	"github.com/rolecall/rolecall/idp/directory"
@@ -80,9 +79,6 @@ func (d *daemon) withUsers(ctx context.Context, f usersFlags, do func(*assemble.
 		return err
 	}
 	u, err := assemble.OpenUsers(ctx, assemble.Options{Config: loaded, Log: d.logger(slog.LevelWarn), Now: d.now}, f.provider, operatorName())
-	if errors.Is(err, assemble.ErrNoDirectory) {
-		return errUsage{err}
-	}
 	if err != nil {
 		return err
 	}
@@ -173,7 +169,7 @@ func (d *daemon) listUsers(ctx context.Context, u *assemble.Users, f usersFlags)
 	return w.Flush()
 }
 
-func stateOf(who operate.User) string {
+func stateOf(who directory.Person) string {
 	switch {
 	case who.Disabled:
 		return "disabled"
@@ -184,7 +180,7 @@ func stateOf(who operate.User) string {
 }
 
 // loginOf says how somebody can log in.
-func loginOf(who operate.User) string {
+func loginOf(who directory.Person) string {
 	var ways []string
 	if !who.Changed.IsZero() {
 		ways = append(ways, "password")

@@ -12,6 +12,7 @@ import (
 	"github.com/rolecall/rolecall/broker/mail"
 	"github.com/rolecall/rolecall/broker/operate"
 	"github.com/rolecall/rolecall/broker/store/sqlite"
+	"github.com/rolecall/rolecall/config"
 	"github.com/rolecall/rolecall/config/secret"
 	"github.com/rolecall/rolecall/idp/device"
 	"github.com/rolecall/rolecall/idp/directory"
@@ -28,12 +29,8 @@ type Users struct {
 	close     []func() error
 }
 
-// ErrNoDirectory says that the configuration has no directory of that name, or none
-// or several where none was named.
-var ErrNoDirectory = errors.New("no such directory")
-
 // OpenUsers opens the store beside running daemons. provider may be empty where the
-// configuration has one directory.
+// configuration has one directory; where it names none it is a config.Faults.
 func OpenUsers(ctx context.Context, options Options, provider, operator string) (*Users, error) {
 	u := &Users{options: options, Record: filepath.Join(filepath.Dir(auditFile(options.Config)), operatorFile)}
 	if err := u.open(ctx, provider, operator); err != nil {
@@ -56,9 +53,9 @@ func (u *Users) open(ctx context.Context, provider, operator string) error {
 	}
 	switch {
 	case len(names) == 0:
-		return fmt.Errorf("%w: the configuration has no provider of type directory", ErrNoDirectory)
+		return asFaults(config.Pos{File: c.File}, errors.New("the configuration has no provider of type directory"))
 	case at < 0, provider == "" && len(names) > 1:
-		return fmt.Errorf("%w: name one with --provider: %s", ErrNoDirectory, strings.Join(names, ", "))
+		return asFaults(config.Pos{File: c.File}, errors.New("name one of its directories with --provider: "+strings.Join(names, ", ")))
 	}
 	u.Provider = c.Providers[at].Name.Value
 	path := storePath(c)
@@ -97,7 +94,7 @@ func (u *Users) Address() string {
 }
 
 // Mail sends the code of Reset to the person.
-func (u *Users) Mail(ctx context.Context, who operate.User, code secret.String) error {
+func (u *Users) Mail(ctx context.Context, who directory.Person, code secret.String) error {
 	c := u.options.Config.Mail
 	if c.SMTP.Value == "" {
 		return errors.New("mail.smtp is missing from the configuration: hand the code over yourself")
