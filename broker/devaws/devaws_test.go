@@ -36,6 +36,7 @@ const (
 type cloud struct {
 	t   *testing.T
 	url string
+	aws *devaws.AWS
 	now atomic.Pointer[time.Time]
 }
 
@@ -68,7 +69,7 @@ func start(t *testing.T, roles map[string]string, change ...func(*devaws.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server.Config.Handler = handler
+	c.aws, server.Config.Handler = handler, handler
 	server.Start()
 	t.Cleanup(server.Close)
 	return c

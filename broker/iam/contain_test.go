@@ -266,7 +266,7 @@ func (m maker) request(about any) asking {
 
 func TestWhatNarrowLetsThroughAllowsNothingNew(t *testing.T) {
 	t.Parallel()
-	const pairs, requests, least = 8000, 60, 700
+	const pairs, requests, least = 4000, 40, 300
 	m := maker{rand.New(rand.NewPCG(2026, 11))}
 	accepted, met := 0, 0
 	for range pairs {
