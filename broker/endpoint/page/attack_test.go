@@ -9,8 +9,7 @@ import (
 
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/endpoint"
-	"github.com/rolecall/rolecall/broker/iam"
-	"github.com/rolecall/rolecall/config/secret"
+	"github.com/rolecall/rolecall/broker/endpoint/page/pagetest"
 	"github.com/rolecall/rolecall/idp"
 )
 
@@ -20,9 +19,6 @@ func TestANameCannotBecomeMarkup(t *testing.T) {
 	pages := newPages(t, Config{Organisation: `<b>Org</b>`, Support: `a@b.c"><script>alert(1)</script>`})
 	for _, evil := range []string{`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onmouseover='alert(1)`, `</title><script>alert(1)</script>`, "`${alert(1)}`", `javascript:alert(1)`} {
 		person := Person{Username: evil, Name: evil, Provider: evil, Until: noon}
-		role := Role{AccountID: "111122223333", AccountName: evil, Name: evil, Ref: evil, Grant: evil, Withheld: evil, Console: true}
-		granted := role
-		granted.Withheld = ""
 		provider := Provider{Name: evil, Label: evil, Host: evil, URL: evil}
 		for name, render := range map[string]endpoint.Handler{
 			"signin": func(w http.ResponseWriter, r *http.Request) error {
@@ -33,21 +29,6 @@ func TestANameCannotBecomeMarkup(t *testing.T) {
 			},
 			"norole": func(w http.ResponseWriter, r *http.Request) error {
 				return pages.NoRole(w, r, NoRole{Person: person, ProviderName: evil, Groups: []string{evil}, Checked: noon})
-			},
-			"console": func(w http.ResponseWriter, r *http.Request) error {
-				return pages.Console(w, r, Console{Person: person, Role: granted, Services: []Option{{evil, evil, true}}, Link: evil})
-			},
-			"opening": func(w http.ResponseWriter, r *http.Request) error {
-				return pages.Opening(w, r, Opening{Person: person, Role: granted, Service: Option{evil, evil, true}, Region: Option{evil, evil, true}, CancelURL: evil})
-			},
-			"keys-withheld": func(w http.ResponseWriter, r *http.Request) error {
-				return pages.Keys(w, r, Keys{Person: person, Role: role, SignInURL: evil})
-			},
-			"keys-issued": func(w http.ResponseWriter, r *http.Request) error {
-				return pages.Keys(w, r, Keys{Person: person, Role: granted, Issued: &Issued{Region: evil, Credentials: iam.Credentials{AccessKeyID: evil, SecretAccessKey: secret.New(evil), SessionToken: secret.New(evil)}}})
-			},
-			"why": func(w http.ResponseWriter, r *http.Request) error {
-				return pages.Why(w, r, Why{Person: person, Role: role, SignInURL: evil, Address: evil, Others: []ListedRole{{evil, evil, true, false}}, Why: evilWhy(evil)})
 			},
 			"consent": func(w http.ResponseWriter, r *http.Request) error {
 				return pages.Consent(w, r, Consent{Username: evil, Client: evil, RedirectURI: evil, May: []string{evil}, Action: evil, Hidden: []Field{{evil, evil}}})
@@ -71,22 +52,11 @@ func TestANameCannotBecomeMarkup(t *testing.T) {
 					t.Errorf("%s with %q holds %s", name, evil, bad)
 				}
 			}
-			if err := wellFormed(html); err != nil {
+			if err := pagetest.WellFormed(html); err != nil {
 				t.Errorf("%s with %q is not well-formed: %v", name, evil, err)
 			}
 		}
 	}
-}
-
-// evilWhy is an answer whose every text is an attack.
-func evilWhy(evil string) broker.Why {
-	why := broker.Why{Grant: evil, Reason: evil}
-	for _, test := range []string{"providers", "groups", "groups_matching", "users", "everyone", "when", "require.mfa", "require.max_auth_age", "device_flow", "role", evil} {
-		for _, fate := range []broker.Fate{broker.Held, broker.Failed} {
-			why.Rules = append(why.Rules, broker.Rule{Grant: evil, Fate: fate, Tests: []broker.RuleTest{{Test: test, Fate: fate, Detail: evil, When: evil}, {Test: test, Fate: fate, Detail: `in "` + evil}}})
-		}
-	}
-	return why
 }
 
 func TestRightToLeftTextStaysInItsOwnElement(t *testing.T) {
@@ -104,39 +74,6 @@ func TestRightToLeftTextStaysInItsOwnElement(t *testing.T) {
 			t.Errorf("not isolated: %s", before[max(0, len(before)-60):])
 		}
 		withoutFields = withoutFields[i+len(rtl):]
-	}
-}
-
-func TestASecretStandsOnlyInTheElementsThatMaskIt(t *testing.T) {
-	t.Parallel()
-	pages := newPages(t, Config{})
-	const mark = "SecretMarkerOfThisTest"
-	html := get(t, pages, "/sample", func(w http.ResponseWriter, r *http.Request) error {
-		return pages.Keys(w, r, Keys{Role: Role{Ref: "a/B"}, Issued: &Issued{Credentials: iam.Credentials{SecretAccessKey: secret.New(mark), SessionToken: secret.New(mark)}}})
-	}).Body.String()
-	masked := strings.Count(html, `<span class="veil">••••••••••••••••</span><span class="secret">`+mark+`</span>`)
-	if all := strings.Count(html, mark); all != 8 || masked != 8 {
-		t.Errorf("the secret is there %d times, %d of them masked; want 8 and 8", all, masked)
-	}
-}
-
-func TestKeysAreQuotedForTheirShell(t *testing.T) {
-	t.Parallel()
-	odd := Issued{Region: "eu-west-1", Credentials: iam.Credentials{AccessKeyID: `A'B\C`, SecretAccessKey: secret.New("x\u2019y\nz"), SessionToken: secret.New("t")}}
-	got := map[string]string{}
-	for _, s := range odd.Snippets(Role{Ref: "sand box/Dev+Ops"}) {
-		got[s.ID] = s.Lines[0].Head + "|" + s.Lines[1].Head + s.Lines[1].Secret
-	}
-	for id, want := range map[string]string{
-		"bash":       `export AWS_ACCESS_KEY_ID='A'\''B\C'|export AWS_SECRET_ACCESS_KEY='x’yz`,
-		"fish":       `set -gx AWS_ACCESS_KEY_ID 'A\'B\\C'|set -gx AWS_SECRET_ACCESS_KEY 'x’yz`,
-		"powershell": `$Env:AWS_ACCESS_KEY_ID = 'A''B\C'|$Env:AWS_SECRET_ACCESS_KEY = 'x’’yz`,
-		"file":       `[sand-box-Dev+Ops]|aws_access_key_id = A'B\C`,
-		"process":    `[profile sand-box-Dev+Ops]|region = eu-west-1`,
-	} {
-		if got[id] != want {
-			t.Errorf("%s:\n got %s\nwant %s", id, got[id], want)
-		}
 	}
 }
 

@@ -1,6 +1,7 @@
-// Package page is what people see: the templates of all pages, their one style
-// sheet and one script, and the code that renders them. It holds no rule about
-// who may have what; a handler fills a view and calls the method of its page.
+// Package page is what people see: the frame of all pages, their one style sheet
+// and one script, and the pages that several endpoints show. An endpoint that has
+// pages of its own keeps their templates (Further): portal, account, device, admin.
+// It holds no rule about who may have what; a handler fills a view and renders it.
 //
 //	GET /assets/{name}   style sheet, script, icon; the name holds a digest of the content
 //	GET /help            the keyboard, for browsers without scripts

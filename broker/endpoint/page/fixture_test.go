@@ -14,8 +14,6 @@ import (
 
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/endpoint"
-	"github.com/rolecall/rolecall/broker/iam"
-	"github.com/rolecall/rolecall/config/secret"
 	"github.com/rolecall/rolecall/idp"
 )
 
@@ -67,9 +65,7 @@ func ask(t *testing.T, pages *Pages, r *http.Request, render endpoint.Handler) *
 func samples(p *Pages) map[string]endpoint.Handler {
 	all := signInSamples(p)
 	maps.Copy(all, listSamples(p))
-	maps.Copy(all, roleSamples(p))
 	maps.Copy(all, problemSamples(p))
-	maps.Copy(all, whySamples(p))
 	all["help"] = func(w http.ResponseWriter, r *http.Request) error {
 		return p.render(w, r, look{name: "help", title: "Keyboard"}, nil)
 	}
@@ -131,61 +127,6 @@ func listSamples(p *Pages) map[string]endpoint.Handler {
 		"norole": showing(p.NoRole, NoRole{
 			Person: Person{Username: "carol", Provider: "Corporate sign-in", Until: noon}, ProviderName: "corp", Groups: []string{"contractors", "everyone"}, Checked: noon,
 		}),
-	}
-}
-
-func roleSamples(p *Pages) map[string]endpoint.Handler {
-	admin := Role{AccountID: "111122223333", AccountName: "production", Label: "prod", Colour: "red", Name: "Admin", Ref: "production/Admin", Grant: "platform-admin", Duration: time.Hour, MaxDuration: 8 * time.Hour, Console: true}
-	held, stale, programs := admin, admin, admin
-	held.Withheld = "when: the condition does not hold"
-	stale.Withheld, stale.StepUp = "max_auth_age: signed in 2h ago, at most 15m", true
-	programs.Console = false
-	issued := &Issued{Left: 58 * time.Minute, Of: time.Hour, Region: "eu-west-1", Credentials: iam.Credentials{
-		AccessKeyID: "ASIAEXAMPLE", SecretAccessKey: secret.New("wJalr/EXAMPLEKEY"), SessionToken: secret.New("IQoJb3Jp//token=="), Expires: noon.Add(58 * time.Minute),
-	}}
-	return map[string]endpoint.Handler{
-		"console": showing(p.Console, Console{
-			Person: alice, Role: admin, Services: []Option{{"", "Console home", false}, {"s3", "S3", true}}, Regions: []Option{{"eu-west-1", "eu-west-1 (Ireland)", true}},
-			Link: "https://sso.example.com/console?role=production/Admin&service=s3",
-		}),
-		"opening": showing(p.Opening, Opening{
-			Person: alice, Role: admin, Service: Option{Value: "s3", Text: "S3"}, Region: Option{Value: "eu-west-1", Text: "eu-west-1 (Ireland)"},
-			CancelURL: "/console?role=production/Admin&service=s3&choose=1",
-		}),
-		"console-withheld": showing(p.Console, Console{Person: alice, Role: held}),
-		"console-programs": showing(p.Console, Console{Person: alice, Role: programs}),
-		"keys":             showing(p.Keys, Keys{Person: alice, Role: admin, Durations: []Option{{"1h", "1 hour", true}, {"8h", "8 hours, the most", false}}}),
-		"keys-issued":      showing(p.Keys, Keys{Person: alice, Role: admin, Issued: issued}),
-		"keys-stepup":      showing(p.Keys, Keys{Person: alice, Role: stale, SignInURL: "/login?fresh=1"}),
-	}
-}
-
-func whySamples(p *Pages) map[string]endpoint.Handler {
-	dev := Role{AccountID: "444455556666", AccountName: "development", Name: "Developer", Ref: "development/Developer", Grant: "developers", Duration: time.Hour, MaxDuration: 8 * time.Hour, Console: true}
-	admin := Role{AccountID: "111122223333", AccountName: "production", Name: "Admin", Ref: "production/Admin", Grant: "platform-admin", Withheld: "its condition does not hold: false"}
-	stale, refused := admin, admin
-	stale.StepUp = true
-	member := broker.RuleTest{Test: "groups", Fate: broker.Held, Detail: `in "platform"`}
-	skipped := broker.Rule{Grant: "of-others", Fate: broker.Skipped}
-	person := alice
-	person.Sessions, person.Admin = true, true
-	return map[string]endpoint.Handler{
-		"why-granted": showing(p.Why, Why{Person: person, Role: dev, Why: broker.Why{
-			Granted: true, Grant: "developers", Session: "arn:aws:sts::444455556666:assumed-role/Developer/alice@example.com", SourceIdentity: "corp=00u1a2b3", Tags: []iam.Tag{{Key: "team", Value: "payments"}},
-			Rules: []broker.Rule{{Grant: "developers", Fate: broker.Held, Tests: []broker.RuleTest{{Test: "groups", Fate: broker.Held, Detail: `in "developers"`}, {Test: "role", Fate: broker.Held, Detail: "gives arn:aws:iam::444455556666:role/Developer"}}}, skipped},
-		}}),
-		"why-condition": showing(p.Why, Why{Person: alice, Role: admin, Address: "198.51.100.24", Others: []ListedRole{{"ReadOnly", "production/ReadOnly", true, false}}, Why: broker.Why{
-			Grant: "platform-admin", Reason: "its condition does not hold: false",
-			Rules: []broker.Rule{{Grant: "platform-admin", Fate: broker.Failed, Tests: []broker.RuleTest{member, {Test: "when", Fate: broker.Failed, When: `cidr("10.0.0.0/8").containsIP(request.ip)`}}}, skipped, skipped},
-		}}),
-		"why-stepup": showing(p.Why, Why{Person: alice, Role: stale, SignInURL: "/login?fresh=1", Why: broker.Why{
-			Grant: "platform-admin", Reason: "needs a second factor", StepUp: true,
-			Rules: []broker.Rule{{Grant: "platform-admin", Fate: broker.Failed, Tests: []broker.RuleTest{member, {Test: "require.mfa", Fate: broker.Failed, Detail: "methods are pwd"}}}},
-		}}),
-		"why-refused": showing(p.Why, Why{Person: alice, Role: refused, Why: broker.Why{
-			Grant: "deny-leavers", Reason: "refused by the grant deny-leavers",
-			Rules: []broker.Rule{{Grant: "deny-leavers", Deny: true, Fate: broker.Failed, Tests: []broker.RuleTest{{Test: "groups", Fate: broker.Held, Detail: `in "leavers"`}}}},
-		}}),
 	}
 }
 

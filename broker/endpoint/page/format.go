@@ -8,23 +8,26 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 )
 
 // functions are what templates may call.
 func functions() template.FuncMap {
 	return template.FuncMap{
-		"icon":       icon,
-		"initial":    initial,
-		"roleLink":   roleLink,
-		"testText":   testText,
-		"choosePath": func(console bool) string { return choose(console, "/console", "/keys") },
-		"span":       span,
-		"seconds":    func(d time.Duration) int { return max(0, int(d.Seconds())) },
-		"clock":      func(t time.Time) string { return t.UTC().Format("15:04 UTC") },
-		"exact":      func(t time.Time) string { return t.UTC().Format("15:04:05 UTC") },
-		"moment":     func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") },
-		"iso":        func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"icon":     icon,
+		"initial":  initial,
+		"roleLink": roleLink,
+		"choosePath": func(console bool) string {
+			if console {
+				return "/console"
+			}
+			return "/keys"
+		},
+		"span":    span,
+		"seconds": func(d time.Duration) int { return max(0, int(d.Seconds())) },
+		"clock":   func(t time.Time) string { return t.UTC().Format("15:04 UTC") },
+		"exact":   func(t time.Time) string { return t.UTC().Format("15:04:05 UTC") },
+		"moment":  func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") },
+		"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	}
 }
 
@@ -96,14 +99,4 @@ func counted(n int, noun string) string {
 		return digits + " " + noun
 	}
 	return digits + " " + noun + "s"
-}
-
-// printable drops what could break out of a line: controls and invalid UTF-8.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == utf8.RuneError {
-			return -1
-		}
-		return r
-	}, s)
 }

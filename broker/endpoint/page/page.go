@@ -142,41 +142,6 @@ func (p *Pages) NoRole(w http.ResponseWriter, r *http.Request, view NoRole) erro
 	return p.render(w, r, look{name: "norole", title: "No role yet", person: &view.Person}, view)
 }
 
-// Console renders the page that opens a role's console.
-func (p *Pages) Console(w http.ResponseWriter, r *http.Request, view Console) error {
-	return p.render(w, r, look{name: "console", title: view.Role.Ref, status: view.Role.status(), person: &view.Person}, view)
-}
-
-// Opening renders the page that is on its way to the console.
-func (p *Pages) Opening(w http.ResponseWriter, r *http.Request, view Opening) error {
-	return p.render(w, r, look{name: "opening", title: "Opening " + view.Role.Ref, person: &view.Person}, view)
-}
-
-// Keys renders the page of a role's access keys.
-func (p *Pages) Keys(w http.ResponseWriter, r *http.Request, view Keys) error {
-	return p.render(w, r, look{name: "keys", title: "Access keys: " + view.Role.Ref, status: view.Role.status(), person: &view.Person}, view)
-}
-
-// status is what a role's page answers: a role that is withheld is refused.
-func (r Role) status() int {
-	switch {
-	case r.StepUp:
-		return http.StatusUnauthorized
-	case r.Withheld != "":
-		return http.StatusForbidden
-	}
-	return http.StatusOK
-}
-
-// Why renders why the person has a role, or not.
-func (p *Pages) Why(w http.ResponseWriter, r *http.Request, view Why) error {
-	title := "Why not " + view.Role.Ref
-	if view.Why.Granted {
-		title = "Why " + view.Role.Ref
-	}
-	return p.render(w, r, look{name: "why", title: title, person: &view.Person}, view)
-}
-
 // Consent renders the question whether a program may act for the person, and
 // lets its form lead to the program's redirect address.
 func (p *Pages) Consent(w http.ResponseWriter, r *http.Request, view Consent) error {

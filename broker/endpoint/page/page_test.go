@@ -1,10 +1,7 @@
 package page
 
 import (
-	"encoding/xml"
-	"errors"
 	"flag"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rolecall/rolecall/broker/endpoint"
+	"github.com/rolecall/rolecall/broker/endpoint/page/pagetest"
 	"github.com/rolecall/rolecall/idp"
 )
 
@@ -52,7 +50,7 @@ func TestEachPageIsWellFormedAndLabelled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			html := get(t, pages, "/sample", render).Body.String()
-			if err := wellFormed(html); err != nil {
+			if err := pagetest.WellFormed(html); err != nil {
 				t.Errorf("not well-formed: %v", err)
 			}
 			for what, pattern := range map[string]string{"a language": `<html lang="en"`, "a title": `<title>[^<]+ · rolecall</title>`, "main": `<main id="main"`, "a skip link": `href="#main"`, "one level-one heading": `<h1`} {
@@ -75,43 +73,6 @@ func TestEachPageIsWellFormedAndLabelled(t *testing.T) {
 		})
 	}
 }
-
-// wellFormed reads the page as XML with HTML's void elements and bare attributes.
-func wellFormed(html string) error {
-	d := xml.NewDecoder(strings.NewReader(html))
-	d.Strict, d.AutoClose, d.Entity = true, xml.HTMLAutoClose, xml.HTMLEntity
-	d.Strict = false
-	var open []string
-	for {
-		token, err := d.RawToken()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		switch t := token.(type) {
-		case xml.StartElement:
-			if !void[t.Name.Local] {
-				open = append(open, t.Name.Local)
-			}
-		case xml.EndElement:
-			if void[t.Name.Local] {
-				continue // RawToken closes <path/>
-			}
-			if len(open) == 0 || open[len(open)-1] != t.Name.Local {
-				return errors.New("</" + t.Name.Local + "> closes " + strings.Join(open, ">"))
-			}
-			open = open[:len(open)-1]
-		}
-	}
-	if len(open) > 0 {
-		return errors.New("left open: " + strings.Join(open, ">"))
-	}
-	return nil
-}
-
-var void = map[string]bool{"meta": true, "link": true, "input": true, "br": true, "hr": true, "img": true}
 
 func TestNoPageNeedsAnUnsafeContentSecurityPolicy(t *testing.T) {
 	t.Parallel()

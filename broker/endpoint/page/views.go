@@ -2,11 +2,8 @@ package page
 
 import (
 	"fmt"
-	"math"
 	"net/url"
 	"time"
-
-	"github.com/rolecall/rolecall/broker/iam"
 )
 
 // Person is who is signed in, as the bar of a page shows them. What is empty is
@@ -138,69 +135,10 @@ func (n NoRole) Shown() []string {
 	return append(n.Groups[:maxGroups:maxGroups], fmt.Sprintf("and %d more", len(n.Groups)-maxGroups))
 }
 
-// Role is the head of a role's pages.
-type Role struct {
-	AccountID, AccountName string
-	Name, Ref              string
-	Grant                  string
-	Duration, MaxDuration  time.Duration
-	Console                bool
-	Label, Colour          string // the person's own marks of the account
-	// Withheld says why the role is not given now; "" where it is granted.
-	Withheld string
-	// StepUp says that a fresh sign-in would give it.
-	StepUp bool
-}
-
 // Option is one of several choices.
 type Option struct {
 	Value, Text string
 	Chosen      bool
-}
-
-// Console is the page that opens the console of one role.
-type Console struct {
-	Person            Person
-	Role              Role
-	Services, Regions []Option
-	Link              string // the stable address of this page
-	SignInURL         string // where a fresh sign-in begins, if Role.StepUp
-}
-
-// Opening is the page between a link that names a service and its console: it
-// shows once more where one is going. The script posts its form; without the
-// script a person does.
-type Opening struct {
-	Person          Person
-	Role            Role
-	Service, Region Option
-	CancelURL       string
-}
-
-// Keys is the page that gives access keys of one role. Without Issued it holds
-// the form that asks for them.
-type Keys struct {
-	Person    Person
-	Role      Role
-	Durations []Option
-	Issued    *Issued
-	SignInURL string
-}
-
-// Issued is a set of keys, shown once. Left and Of are by the server's clock.
-type Issued struct {
-	Credentials iam.Credentials
-	Left, Of    time.Duration
-	Region      string
-	Stale       bool
-}
-
-// Share is the part of their life that the keys still have, 0 to 1.
-func (i Issued) Share() string {
-	if i.Of <= 0 {
-		return "0"
-	}
-	return fmt.Sprintf("%.3f", math.Min(1, math.Max(0, i.Left.Seconds()/i.Of.Seconds())))
 }
 
 // Consent asks whether a program may act for the person. Its form posts Hidden,

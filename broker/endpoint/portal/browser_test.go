@@ -73,7 +73,7 @@ func open(t *testing.T, fake *fakeBroker) (ctx context.Context, base string) {
 		t.Fatal(err)
 	}
 	edge = endpoint.New(endpoint.Config{URL: address, Problems: pages, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon }}, pages,
-		Endpoint{Service: realConsole{fake, federation.URL}, Explain: fake, Own: fake, Pages: pages, URL: server.URL, Region: "eu-west-1",
+		Endpoint{Service: realConsole{fake, federation.URL}, Explain: fake, Own: fake, Pages: pages, Role: rolePages(t, pages), URL: server.URL, Region: "eu-west-1",
 			ConsoleOrigins: []string{federation.URL, console.URL}, Now: func() time.Time { return noon }})
 	ctx = browse(t, path)
 	do(t, ctx, "sign in", chromedp.Navigate(server.URL+"/test-sign-in"))

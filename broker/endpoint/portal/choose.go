@@ -7,7 +7,6 @@ import (
 
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/endpoint"
-	"github.com/rolecall/rolecall/broker/endpoint/page"
 )
 
 // Chooser begins the sign-in that a role with the person's own assertion needs;
@@ -53,11 +52,11 @@ func (e Endpoint) Deliver(w http.ResponseWriter, r *http.Request, opened broker.
 }
 
 // issued is a set of keys for its page; asked is how long they were asked for.
-func (e Endpoint) issued(role broker.Role, vended broker.Vended, asked string) *page.Issued {
+func (e Endpoint) issued(role broker.Role, vended broker.Vended, asked string) *Issued {
 	whole := role.Duration
 	if seconds, err := time.ParseDuration(asked + "s"); err == nil && seconds > 0 {
 		whole = seconds
 	}
 	left := vended.Credentials.Expires.Sub(e.Now())
-	return &page.Issued{Credentials: vended.Credentials, Left: left, Of: max(left, whole), Region: e.Region, Stale: vended.Stale}
+	return &Issued{Credentials: vended.Credentials, Left: left, Of: max(left, whole), Region: e.Region, Stale: vended.Stale}
 }

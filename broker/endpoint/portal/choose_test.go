@@ -65,7 +65,7 @@ func TestWhatASignInOpenedIsDelivered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := Endpoint{Service: fake, Own: fake, Pages: pages, Region: "eu-west-1", Now: func() time.Time { return noon }}
+	e := Endpoint{Service: fake, Own: fake, Pages: pages, Role: rolePages(t, pages), Region: "eu-west-1", Now: func() time.Time { return noon }}
 	opened := broker.Opened{Choice: broker.Choice{Role: "arn:aws:iam::111122223333:role/Admin", Console: true}, Console: broker.ConsoleURL{URL: secret.New(consoleURL)}}
 	deliver := func(o broker.Opened) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()

@@ -120,6 +120,15 @@ func demo() *fakeBroker {
 	}}
 }
 
+func rolePages(t *testing.T, pages *page.Pages) *RolePages {
+	t.Helper()
+	made, err := NewRolePages(pages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
 // site is the portal behind the real edge and with the real pages.
 func site(t *testing.T, fake *fakeBroker) http.Handler {
 	t.Helper()
@@ -131,7 +140,7 @@ func site(t *testing.T, fake *fakeBroker) http.Handler {
 		URL: &url.URL{Scheme: "http", Host: "sso.example.com"}, Problems: pages,
 		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon },
 	}, pages, Endpoint{
-		Service: fake, Explain: fake, Chooser: fake, Own: fake, Pages: pages, URL: "http://sso.example.com", Region: "eu-west-1",
+		Service: fake, Explain: fake, Chooser: fake, Own: fake, Pages: pages, Role: rolePages(t, pages), URL: "http://sso.example.com", Region: "eu-west-1",
 		ConsoleOrigins: []string{"https://signin.aws.example", "https://*.console.aws.example"}, Now: func() time.Time { return noon },
 	})
 }

@@ -49,15 +49,6 @@ type Own interface {
 type Pages interface {
 	Home(w http.ResponseWriter, r *http.Request, view page.Home) error
 	NoRole(w http.ResponseWriter, r *http.Request, view page.NoRole) error
-	RolePages
-	Why(w http.ResponseWriter, r *http.Request, view page.Why) error
-}
-
-// RolePages are the pages of one role.
-type RolePages interface {
-	Console(w http.ResponseWriter, r *http.Request, view page.Console) error
-	Opening(w http.ResponseWriter, r *http.Request, view page.Opening) error
-	Keys(w http.ResponseWriter, r *http.Request, view page.Keys) error
 	GoOn(w http.ResponseWriter, r *http.Request, to, title, text string) error
 	endpoint.AutoPostPage
 }
@@ -70,6 +61,7 @@ type Endpoint struct {
 	Chooser Chooser
 	Own     Own
 	Pages   Pages
+	Role    *RolePages
 	Cookies endpoint.Cookies
 	// URL is the public address of the broker, for links to share.
 	URL string

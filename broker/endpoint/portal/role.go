@@ -15,7 +15,7 @@ import (
 
 // asked finds the role that a request names among those of the caller. found is
 // false where it is none of them.
-func (e Endpoint) asked(r *http.Request, caller broker.Caller) (role broker.Role, shown page.Role, found bool, err error) {
+func (e Endpoint) asked(r *http.Request, caller broker.Caller) (role broker.Role, shown Role, found bool, err error) {
 	ref := r.FormValue("role")
 	if ref == "" {
 		return role, shown, false, broker.Fail(broker.InvalidRequest, "no_role_named", "The address names no role. Choose one from your roles.")
@@ -41,8 +41,8 @@ func notGranted() error {
 	return broker.Fail(broker.AccessDenied, "role_not_granted", "No role of that name is yours. Your roles are on the first page; a role that you expect there is missing from the policy.")
 }
 
-func headOf(role broker.Role, names references) page.Role {
-	return page.Role{
+func headOf(role broker.Role, names references) Role {
+	return Role{
 		AccountID: role.AccountID, AccountName: accountName(role), Name: role.ARN.Name, Ref: names.ref(role),
 		Grant: role.Grant, Duration: role.Duration, MaxDuration: role.MaxDuration, Console: role.Console,
 		Withheld: role.Withheld, StepUp: role.StepUp,
@@ -70,9 +70,9 @@ func (e Endpoint) consolePage(w http.ResponseWriter, r *http.Request, caller bro
 
 // showOpening answers a link that names a service. It issues nothing: the page
 // posts, and a POST carries the token.
-func (e Endpoint) showOpening(w http.ResponseWriter, r *http.Request, caller broker.Caller, role broker.Role, shown page.Role) error {
+func (e Endpoint) showOpening(w http.ResponseWriter, r *http.Request, caller broker.Caller, role broker.Role, shown Role) error {
 	service, region := r.FormValue("service"), r.FormValue("region")
-	view := page.Opening{
+	view := Opening{
 		Person: e.person(r, caller), Role: shown, Service: chosen(services(service)), Region: chosen(regions(role.ARN.Partition, region, e.Region)),
 		CancelURL: page.RoleURL("/console", shown.Ref) + "&service=" + url.QueryEscape(service) + "&choose=1",
 	}
@@ -80,7 +80,7 @@ func (e Endpoint) showOpening(w http.ResponseWriter, r *http.Request, caller bro
 		view.CancelURL += "&region=" + url.QueryEscape(view.Region.Value)
 	}
 	endpoint.AllowFormAction(w, e.ConsoleOrigins...)
-	return e.Pages.Opening(w, r, view)
+	return e.Role.Opening(w, r, view)
 }
 
 // chosen is the option that was chosen, or an empty one.
@@ -93,7 +93,7 @@ func chosen(options []page.Option) page.Option {
 	return page.Option{}
 }
 
-func (e Endpoint) showConsole(w http.ResponseWriter, r *http.Request, caller broker.Caller, role broker.Role, shown page.Role) error {
+func (e Endpoint) showConsole(w http.ResponseWriter, r *http.Request, caller broker.Caller, role broker.Role, shown Role) error {
 	service, region := r.FormValue("service"), r.FormValue("region")
 	link := e.URL + page.RoleURL("/console", shown.Ref)
 	if serviceShape.MatchString(service) {
@@ -105,7 +105,7 @@ func (e Endpoint) showConsole(w http.ResponseWriter, r *http.Request, caller bro
 		region = ""
 	}
 	endpoint.AllowFormAction(w, e.ConsoleOrigins...)
-	return e.Pages.Console(w, r, page.Console{
+	return e.Role.Console(w, r, Console{
 		Person: e.person(r, caller), Role: shown, Link: link, SignInURL: signInAgain(caller, "/console", shown.Ref),
 		Services: services(service), Regions: regions(role.ARN.Partition, region, e.Region),
 	})
@@ -149,8 +149,8 @@ func (e Endpoint) keysPage(w http.ResponseWriter, r *http.Request, caller broker
 	return e.showKeys(w, r, caller, shown, nil)
 }
 
-func (e Endpoint) showKeys(w http.ResponseWriter, r *http.Request, caller broker.Caller, shown page.Role, issued *page.Issued) error {
-	return e.Pages.Keys(w, r, page.Keys{
+func (e Endpoint) showKeys(w http.ResponseWriter, r *http.Request, caller broker.Caller, shown Role, issued *Issued) error {
+	return e.Role.Keys(w, r, Keys{
 		Person: e.person(r, caller), Role: shown, Durations: durations(shown.Duration, shown.MaxDuration),
 		Issued: issued, SignInURL: signInAgain(caller, "/keys", shown.Ref),
 	})
@@ -192,7 +192,7 @@ func orderRef(r *http.Request, role broker.Role, found bool) string {
 }
 
 // stepUp turns the refusal of an order into the state of its page.
-func stepUp(err error, shown *page.Role) bool {
+func stepUp(err error, shown *Role) bool {
 	if broker.CodeOf(err) != broker.StepUp {
 		return false
 	}

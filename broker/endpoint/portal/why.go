@@ -26,7 +26,7 @@ func (e Endpoint) whyPage(w http.ResponseWriter, r *http.Request, caller broker.
 	if err != nil {
 		return err
 	}
-	view := page.Why{Person: e.person(r, caller), Role: shown, Why: why, SignInURL: signInAgain(caller, "/why", shown.Ref)}
+	view := Why{Person: e.person(r, caller), Role: shown, Why: why, SignInURL: signInAgain(caller, "/why", shown.Ref)}
 	if origin.Address.IsValid() {
 		view.Address = origin.Address.String()
 	}
@@ -35,7 +35,7 @@ func (e Endpoint) whyPage(w http.ResponseWriter, r *http.Request, caller broker.
 			return err
 		}
 	}
-	return e.Pages.Why(w, r, view)
+	return e.Role.Why(w, r, view)
 }
 
 // others are roles of the same account that the person has now.

@@ -78,9 +78,13 @@ func (g *generation) mount(d *Daemon, authorization *oauth.Server, published *is
 	}
 	edge := d.edgeConfig(c, public)
 	edge.Problems = pages
+	roles, err := portal.NewRolePages(pages)
+	if err != nil {
+		return fmt.Errorf("pages: %w", err)
+	}
 	home := portal.Endpoint{
 		Service: g.broker, Explain: g.broker, Chooser: g.broker, Own: g.account, Admin: g.desk.Admits,
-		Pages: pages, Cookies: cookies, URL: serverURL(c), Region: c.AWS.Region, ConsoleOrigins: consoleOrigins(c), Now: o.Now,
+		Pages: pages, Role: roles, Cookies: cookies, URL: serverURL(c), Region: c.AWS.Region, ConsoleOrigins: consoleOrigins(c), Now: o.Now,
 	}
 	signIn := endpoint.SignIn{Service: g.broker, Cookies: cookies, Pages: pages, Deliver: home.Deliver}
 	door := visitor.Door{Sessions: g.broker, Cookies: cookies, Admin: g.desk.Admits}

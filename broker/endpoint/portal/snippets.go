@@ -1,7 +1,9 @@
-package page
+package portal
 
 import (
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/rolecall/rolecall/config/secret"
 )
@@ -87,4 +89,14 @@ func profileName(role Role) string {
 		}
 		return '-'
 	}, strings.ReplaceAll(role.Ref, "/", "-"))
+}
+
+// printable drops what could break out of a line: controls and invalid UTF-8.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, s)
 }

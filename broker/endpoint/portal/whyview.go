@@ -1,21 +1,23 @@
-package page
+package portal
 
 import (
+	"fmt"
 	"html/template"
 	"strings"
 
 	"github.com/rolecall/rolecall/broker"
+	"github.com/rolecall/rolecall/broker/endpoint/page"
 )
 
 // Why is the page that says why the person has a role, or not.
 type Why struct {
-	Person Person
+	Person page.Person
 	Role   Role
 	Why    broker.Why
 	// Address is where the request came from, "" if that is not known.
 	Address string
 	// Others are roles of the same account that the person has now.
-	Others    []ListedRole
+	Others    []page.ListedRole
 	SignInURL string
 }
 
@@ -32,6 +34,31 @@ func (w Why) Rules() []broker.Rule {
 	return shown
 }
 
+// told is a rule with its tests in words.
+type told struct {
+	Grant string
+	Fate  broker.Fate
+	Tests []toldTest
+}
+
+type toldTest struct {
+	Fate broker.Fate
+	Text template.HTML
+}
+
+// Told are the Rules as the page says them.
+func (w Why) Told() []told {
+	var all []told
+	for _, r := range w.Rules() {
+		one := told{Grant: r.Grant, Fate: r.Fate}
+		for _, t := range r.Tests {
+			one.Tests = append(one.Tests, toldTest{t.Fate, testText(t)})
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
 // Beside is how many rules Rules leaves out, as text.
 func (w Why) Beside() string {
 	switch n := len(w.Why.Rules) - len(w.Rules()); n {
@@ -40,7 +67,7 @@ func (w Why) Beside() string {
 	case 1:
 		return "One other rule of the policy does not concern you and this role."
 	default:
-		return counted(n, "other rule") + " of the policy do not concern you and this role."
+		return fmt.Sprintf("%d other rules of the policy do not concern you and this role.", n)
 	}
 }
 
@@ -74,20 +101,20 @@ func testText(t broker.RuleTest) template.HTML {
 	var text string
 	switch t.Test {
 	case "providers":
-		text = choose(held, "your identity provider fits", "your identity provider is none of those it names")
+		text = either(held, "your identity provider fits", "your identity provider is none of those it names")
 	case "groups":
 		text = "you are " + plain
 		if name, ok := strings.CutPrefix(t.Detail, "in \""); ok && held {
 			text = "you are in " + code(strings.TrimSuffix(name, `"`))
 		}
 	case "groups_matching":
-		text = choose(held, "one of your groups fits its pattern", "none of your groups fits its pattern")
+		text = either(held, "one of your groups fits its pattern", "none of your groups fits its pattern")
 	case "users":
-		text = choose(held, "you are named in it", "you are not named in it")
+		text = either(held, "you are named in it", "you are not named in it")
 	case "everyone":
-		text = choose(held, "it is for everyone", "it is not for guests")
+		text = either(held, "it is for everyone", "it is not for guests")
 	case "when":
-		text = "its condition " + choose(held, "holds", "does not hold")
+		text = "its condition " + either(held, "holds", "does not hold")
 		if t.When != "" {
 			text += ": " + code(t.When)
 		}
@@ -95,11 +122,11 @@ func testText(t broker.RuleTest) template.HTML {
 			text += " (" + plain + ")"
 		}
 	case "require.mfa":
-		text = choose(held, "you signed in with two factors", "it wants a sign-in with two factors") + ": " + plain
+		text = either(held, "you signed in with two factors", "it wants a sign-in with two factors") + ": " + plain
 	case "require.max_auth_age":
-		text = choose(held, "your sign-in is fresh enough", "it wants a fresher sign-in") + ": " + plain
+		text = either(held, "your sign-in is fresh enough", "it wants a fresher sign-in") + ": " + plain
 	case "device_flow":
-		text = choose(held, "you did not come by a device code", "it refuses sessions that came by a device code")
+		text = either(held, "you did not come by a device code", "it refuses sessions that came by a device code")
 	case "role":
 		text = plain
 	default:
@@ -108,7 +135,7 @@ func testText(t broker.RuleTest) template.HTML {
 	return template.HTML(text) //nolint:gosec // every part is escaped above
 }
 
-func choose(held bool, yes, no string) string {
+func either(held bool, yes, no string) string {
 	if held {
 		return yes
 	}
