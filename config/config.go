@@ -167,7 +167,7 @@ type Provider struct {
 	MetadataCert Text       `yaml:"metadata_cert" path:"true" for:"saml" doc:"PEM file of the certificate that must have signed the metadata."`
 	EntityID     Text       `yaml:"entity_id" for:"saml" doc:"The provider's entityID where the metadata holds several."`
 	SPEntityID   Text       `yaml:"sp_entity_id" for:"saml" doc:"Our entityID. Default: URL/saml/NAME/metadata."`
-	ACSURL       Text       `yaml:"acs_url" for:"saml" doc:"Where assertions are posted. Default: URL/saml/NAME/acs."`
+	ACSURL       Text       `yaml:"acs_url" for:"saml" doc:"Whom assertions are made out to (Recipient), and where they are posted. Default: URL/saml/NAME/acs, where browsers bring them too if this is AWS's sign-in address (assertion: user)."`
 	IDPInitiated bool       `yaml:"idp_initiated" for:"saml" doc:"Accept unsolicited responses after a confirmation page."`
 	Exchange     bool       `yaml:"exchange" for:"saml" doc:"Accept assertions at /oauth2/token."`
 	Encryption   Encryption `yaml:"encryption" for:"saml" doc:"Our key for encrypted assertions."`
