@@ -45,6 +45,9 @@ func (p *Policy) testCase(t config.AccessTest, now time.Time, faults *config.Fau
 	if _, known := p.providers[i.Provider.Value]; !known {
 		faults.Add(i.Provider.Pos, "provider: no provider is called %s", quoted(i.Provider.Value))
 	}
+	if _, known := p.apps[r.App]; r.App != "" && !known {
+		faults.Add(t.Pos, "app: no app is called %s", quoted(r.App))
+	}
 	instant := func(text config.Text, otherwise time.Time) time.Time {
 		if text.Value == "" {
 			return otherwise

@@ -22,10 +22,10 @@ type Window struct {
 	most int
 
 	mu   sync.Mutex
-	used map[mark]struct{}
-	// ends are the instants at which evidence ends, few of them, each with what ends
-	// then.
-	ends map[int64][]mark
+	kept int
+	// used is by the instants at which evidence ends, few of them: what ends together is
+	// forgotten in one step.
+	used map[int64]map[mark]struct{}
 }
 
 // mark is the head of a digest: nobody finds two pieces of evidence with one.
@@ -36,7 +36,7 @@ func NewWindow(most int, now func() time.Time) *Window {
 	if most <= 0 {
 		most = defaultWindow
 	}
-	return &Window{now: now, most: most, used: map[mark]struct{}{}, ends: map[int64][]mark{}}
+	return &Window{now: now, most: most, used: map[int64]map[mark]struct{}{}}
 }
 
 // Use accepts evidence the first time and answers ErrReplayed after that, and
@@ -54,26 +54,28 @@ func (w *Window) Use(_ context.Context, scope, key string, until time.Time) erro
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.forget(now.Unix())
-	if _, seen := w.used[name]; seen {
-		return ErrReplayed
+	for _, used := range w.used {
+		if _, seen := used[name]; seen {
+			return ErrReplayed
+		}
 	}
-	if len(w.used) >= w.most {
+	if w.kept >= w.most {
 		return ErrFull
 	}
-	w.used[name] = struct{}{}
-	w.ends[end] = append(w.ends[end], name)
+	if w.used[end] == nil {
+		w.used[end] = map[mark]struct{}{}
+	}
+	w.used[end][name] = struct{}{}
+	w.kept++
 	return nil
 }
 
 // forget drops what has ended. The caller holds the lock.
 func (w *Window) forget(now int64) {
-	for end, names := range w.ends {
-		if end > now {
-			continue
+	for end, used := range w.used {
+		if end <= now {
+			w.kept -= len(used)
+			delete(w.used, end)
 		}
-		for _, name := range names {
-			delete(w.used, name)
-		}
-		delete(w.ends, end)
 	}
 }
