@@ -132,16 +132,36 @@ func startPeerAt(t testing.TB, port int, name, path string, env ...string) peer 
 			t.Logf("the end of the log of %s:\n%s", name, text[max(0, len(text)-4000):])
 		}
 	})
-	up := answers(p.url + path)
+	p.wait(t, name, path, ended, &log)
+	return p
+}
+
+// wait waits until the address at path is answered, and says what it is answered
+// with where that does not come.
+func (p peer) wait(t testing.TB, name, path string, ended <-chan struct{}, log *scripted.Log) {
+	t.Helper()
+	client := &http.Client{Timeout: 5 * time.Second}
+	last := "nothing"
+	t.Cleanup(func() {
+		if t.Failed() && last != "200 OK" {
+			t.Logf("%s answered last: %s", p.url+path, last)
+		}
+	})
 	until(t, quick, 60*time.Second, name, func() bool {
 		select {
 		case <-ended:
 			t.Fatalf("%s did not start: %s", name, strings.TrimSpace(log.String()))
 		default:
 		}
-		return up()
+		resp, err := client.Get(p.url + path)
+		if err != nil {
+			last = err.Error()
+			return false
+		}
+		_ = resp.Body.Close()
+		last = resp.Status
+		return resp.StatusCode == http.StatusOK
 	})
-	return p
 }
 
 func portText(port int) string { return fmt.Sprint(port) }

@@ -17,6 +17,7 @@ npm ci --ignore-scripts --no-audit --no-fund --prefer-offline >&2
 PORT=$port node op.mjs &
 node=$!
 cat <&0 >/dev/null &
-trap 'kill "$node" 2>/dev/null || true; wait' EXIT
+open=$!
+trap 'kill "$node" "$open" 2>/dev/null || true; wait' EXIT
 trap 'exit 0' TERM INT
 wait -n
