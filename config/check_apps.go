@@ -89,15 +89,15 @@ var ownScheme = regexp.MustCompile(`^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+$`)
 
 // redirectURI takes https, http on loopback, and schemes of apps (RFC 8252).
 func (c *checker) redirectURI(t Text) {
-	if t.Value == "" {
-		return
-	}
 	u, err := url.Parse(t.Value)
 	switch {
+	case t.Value == "" && t.Pos.Line == 0: // unreadable, and said so
 	case err != nil || u.Scheme == "":
 		c.faults.Add(t.Pos, "apps[].redirect_uris: %s is not an address such as https://notes.example.com/callback or com.example.notes:/callback", quoted(t.Value))
 	case u.User != nil:
 		c.faults.Add(t.Pos, "apps[].redirect_uris: an address here has no user name or password") // not shown: it may hold one
+	case slices.ContainsFunc([]string{"code", "state", "iss", "error"}, u.Query().Has):
+		c.faults.Add(t.Pos, "apps[].redirect_uris: %s must not hold code, state, iss or error itself: the answer does", quoted(t.Value))
 	case u.Fragment != "" || strings.HasSuffix(t.Value, "#"):
 		c.faults.Add(t.Pos, "apps[].redirect_uris: %s must not have a fragment (RFC 6749 section 3.1.2)", quoted(t.Value))
 	case u.Scheme == "https" || u.Scheme == "http":

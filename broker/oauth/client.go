@@ -39,11 +39,12 @@ func (s *Server) clientOf(id string) (client, bool) {
 }
 
 // redirects reports whether the client may get its answer at uri: an app at one of
-// its own, the command line (RFC 8252 section 7.3) at a literal loopback address, any port, the path /callback and
-// nothing else. The bytes are compared, not a parser's reading of them.
+// its own, the command line (RFC 8252 section 7.3) at a literal loopback address, any
+// port, the path /callback and nothing else. The bytes are compared, not a parser's
+// reading of them.
 func (c client) redirects(uri string) bool {
 	if c.app {
-		return slices.Contains(c.uris, uri)
+		return uri != "" && slices.Contains(c.uris, uri)
 	}
 	for _, origin := range []string{"http://127.0.0.1", "http://[::1]"} {
 		if rest, ok := strings.CutPrefix(uri, origin); ok {
