@@ -147,7 +147,7 @@ func (p peer) wait(t testing.TB, name, path string, ended <-chan struct{}, log *
 			t.Logf("%s answered last: %s", p.url+path, last)
 		}
 	})
-	until(t, quick, 60*time.Second, name, func() bool {
+	until(t, quick, 3*time.Minute, name, func() bool {
 		select {
 		case <-ended:
 			t.Fatalf("%s did not start: %s", name, strings.TrimSpace(log.String()))
