@@ -146,8 +146,8 @@ type bench struct {
 	calls      *counter
 	sessions   *session.Sessions
 	revoked    *revocations
-	used       *replay.Cache
 	store      *sqlite.Store
+	used       *replay.Cache
 }
 
 // counter counts orders that reach STS.
@@ -215,6 +215,7 @@ func newBenchOf(t *testing.T, text string) *bench {
 	b.calls = &counter{next: newSTS(t, address, key)}
 	b.sessions = session.NewSessions(session.Config{Store: store, Now: b.clock.Now, Sealer: newSealer(t)})
 	b.provider = &provider{login: b.login("alice", "platform")}
+	b.store = store
 	b.revoked = &revocations{Store: store, List: revocation.New(store, log)}
 	b.departures, b.leaver, b.typed = departures{}, &leaver{}, &typed{known: map[string]bool{}, now: b.clock.Now}
 	b.ci, b.once = &verifier{issuer: "ci", logins: map[string]idp.Login{}}, &verifier{issuer: "once", logins: map[string]idp.Login{}}

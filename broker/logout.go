@@ -99,15 +99,20 @@ func (b *Broker) leave(ctx context.Context, req LeaveRequest, event *audit.Event
 		return Left{}, err
 	}
 	event.Subject = gone.NameID
-	ended, err := b.endDeparted(ctx, provider.Name, gone)
-	if err != nil {
-		return Left{}, err
+	ended, failed := b.endDeparted(ctx, provider.Name, gone)
+	if failed != nil && CodeOf(failed) != Unavailable && CodeOf(failed) != Internal {
+		return Left{}, failed // not its word, or not any more
 	}
 	event.Detail = fmt.Sprintf("%d sessions ended", ended)
+	if failed != nil { // the provider is told so, and may tell the person
+		gone.Failed = true
+		event.Outcome, event.Reason, event.Detail = audit.Failed, Shown(failed).Reason, event.Detail+"; "+causeText(Shown(failed))
+		b.cfg.Log.Error("end what a provider signs out", "request_id", req.RequestID, "provider", provider.Name, "error", failed)
+	}
 	to, err := provider.Departures.LeaveDeparture(ctx, gone)
 	if err != nil { // the sessions have ended; only the provider does not hear of it
 		b.cfg.Log.Warn("answer a logout of the provider", "request_id", req.RequestID, "provider", provider.Name, "error", err)
-		return Left{}, nil
+		return Left{}, failed
 	}
 	return Left{To: &to}, nil
 }
@@ -125,6 +130,10 @@ func (b *Broker) returned(ctx context.Context, provider Provider, req LeaveReque
 }
 
 func leaveError(err error) *Error {
+	if rejected, ok := errors.AsType[*idp.Rejection](err); ok && rejected.Reason == "partial-logout" {
+		return Fail(AccessDenied, rejected.Reason,
+			"You are signed out here and at the identity provider, which could not sign you out everywhere else. Close your browser to be sure.").Because(err)
+	}
 	if rejected, ok := errors.AsType[*idp.Rejection](err); ok {
 		return Fail(AccessDenied, rejected.Reason,
 			"The identity provider's word about signing out was not accepted. If you signed out here, you are signed out here; whether you are there is not certain.").Because(err)

@@ -20,6 +20,7 @@ type leaver struct {
 	begun      idp.Upstream
 	handle     string
 	err, reply error
+	answered   idp.Departure
 }
 
 func (l *leaver) BeginLogout(_ context.Context, up idp.Upstream, handle string) (idp.Redirect, []byte, error) {
@@ -39,7 +40,8 @@ func (l *leaver) FinishLogout(_ context.Context, pending []byte, _ idp.Answer) e
 
 func (l *leaver) Departed(context.Context, idp.Answer) (idp.Departure, error) { return l.gone, l.err }
 
-func (l *leaver) LeaveDeparture(context.Context, idp.Departure) (idp.Redirect, error) {
+func (l *leaver) LeaveDeparture(_ context.Context, d idp.Departure) (idp.Redirect, error) {
+	l.answered = d
 	return idp.Redirect{URL: "https://idp.example.com/slo/done"}, l.reply
 }
 
@@ -112,6 +114,24 @@ func TestSigningOutHereNeedsNoProvider(t *testing.T) {
 		if _, err := b.Session(t.Context(), origin, token); err == nil {
 			t.Errorf("%s: the session lives", name)
 		}
+	}
+}
+
+// The provider hears that it failed, not that all is well.
+func TestALogoutThatCannotBeDoneIsAnsweredAsAFailure(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.at(t, "alice", "n-1", "_1")
+	b.leaver.gone = idp.Departure{NameID: "n-1", Once: idp.Once{Key: "logout:_x", Until: b.clock.Now().Add(time.Hour)}}
+	if err := b.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	left, err := b.leave(t, "theirs", "", false)
+	if err != nil || left.To == nil || !b.leaver.answered.Failed {
+		t.Errorf("%+v %v, answered %+v", left, err, b.leaver.answered)
+	}
+	if r := b.recorded(t, "logout.provider"); len(r) != 1 || r[0]["outcome"] != "failed" || r[0]["reason"] != "store" {
+		t.Errorf("recorded %v", r)
 	}
 }
 

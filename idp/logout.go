@@ -19,6 +19,8 @@ type Departure struct {
 	Subject string
 	// Once names the message, so that a replay of it ends no later session.
 	Once Once
+	// Failed says, to LeaveDeparture, that not all of it could be ended here.
+	Failed bool
 	// Reply is what LeaveDeparture needs, opaque to everybody else.
 	Reply []byte
 }

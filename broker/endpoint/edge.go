@@ -58,7 +58,9 @@ func New(config Config, endpoints ...Mounter) *Edge {
 	for _, m := range endpoints {
 		m.Mount(e.mux)
 	}
-	e.mux.Page("/", func(http.ResponseWriter, *http.Request) error { return ErrNoPage })
+	e.mux.Handle("/", func(w http.ResponseWriter, r *http.Request, err error) { e.adapterFor(r)(w, r, err) }, func(http.ResponseWriter, *http.Request) error {
+		return broker.Fail(broker.InvalidRequest, "not_found", "There is nothing at this address.").Because(ErrNoPage)
+	})
 	e.mux.close()
 	return e
 }
@@ -154,7 +156,7 @@ func (e *Edge) page(w http.ResponseWriter, r *http.Request, err error) {
 	} else {
 		shown := broker.Shown(err)
 		SetRetryAfter(w, shown)
-		p.Status, p.Code, p.Reason, p.Message, p.Retry = statusOf(shown), shown.Code, shown.Reason, shown.Message, shown.RetryAfter
+		p.Status, p.Code, p.Reason, p.Message, p.Retry = StatusOf(shown), shown.Code, shown.Reason, shown.Message, shown.RetryAfter
 	}
 	NoStore(w)
 	if failed := e.config.Problems.Problem(w, r, p); failed != nil {

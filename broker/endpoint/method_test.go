@@ -35,7 +35,9 @@ func TestAnotherMethodIs405AndNamesTheRightOnes(t *testing.T) {
 		m.Page("GET /saml/{provider}/login", answer("login"))
 		m.API("POST /api/v1/credentials", answer("{}"))
 		m.Handle("/oauth2/token", apiProblem, answer("any"))
-		m.API("/api/", func(http.ResponseWriter, *http.Request) error { return broker.Fail(broker.InvalidRequest, "x", "No.") })
+		m.API("/api/", func(http.ResponseWriter, *http.Request) error {
+			return broker.Fail(broker.InvalidRequest, "x", "No.").Because(ErrNoPage)
+		})
 	})
 	for _, c := range []struct {
 		method, path string
@@ -55,8 +57,11 @@ func TestAnotherMethodIs405AndNamesTheRightOnes(t *testing.T) {
 		{"PATCH", "/api/v1/credentials", 405, "POST"},
 		{"FOO", "/oauth2/token", 200, ""},
 		{"DELETE", "/nowhere", 404, ""},
-		{"GET", "/api/v1/nothing", 400, ""},
+		{"GET", "/api/v1/nothing", 404, ""},
 		{"GET", "/keys/", 404, ""},
+		{"POST", "/api/v9/things", 404, ""},
+		{"POST", "/oauth2/nothing", 404, ""},
+		{"GET", "/tvm/v9/things", 404, ""},
 	} {
 		w := ask(e, c.method, c.path)
 		if w.Code != c.status || w.Header().Get("Allow") != c.allow {

@@ -50,10 +50,13 @@ func Status(code broker.Code) int {
 	return http.StatusInternalServerError
 }
 
-// statusOf is the status of an error as it is shown.
-func statusOf(e *broker.Error) int {
-	if errors.Is(e, errMethod) {
+// StatusOf is the status of an error as it is shown.
+func StatusOf(e *broker.Error) int {
+	switch {
+	case errors.Is(e, errMethod):
 		return http.StatusMethodNotAllowed
+	case errors.Is(e, ErrNoPage):
+		return http.StatusNotFound
 	}
 	return Status(e.Code)
 }
@@ -101,7 +104,7 @@ func apiProblem(w http.ResponseWriter, r *http.Request, err error) {
 		}
 		w.Header().Add("WWW-Authenticate", step)
 	}
-	_ = WriteJSON(w, statusOf(e), struct {
+	_ = WriteJSON(w, StatusOf(e), struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 		RequestID   string `json:"request_id"`

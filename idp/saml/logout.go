@@ -439,6 +439,14 @@ func (p *Provider) FinishLogout(ctx context.Context, data []byte, answer idp.Ans
 		if len(message.root.children(spaceProtocol, "Status")) != 1 {
 			return structure("not exactly one Status in LogoutResponse")
 		}
-		return checkStatus(message.root.child(spaceProtocol, "Status"))
+		status := message.root.child(spaceProtocol, "Status")
+		if fault := checkStatus(status); fault != nil {
+			return fault
+		}
+		// Success, and yet (SAML core 3.7.3.2): the provider could not tell others.
+		if inner := status.child(spaceProtocol, "StatusCode").child(spaceProtocol, "StatusCode"); inner != nil && inner.value("Value") == statusPartial {
+			return idp.Reject("partial-logout", "the provider has ended its own session, and could not sign out everywhere else")
+		}
+		return nil
 	})
 }

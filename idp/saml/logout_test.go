@@ -109,6 +109,14 @@ func TestTheAnswerToADepartureIsSignedAndGoesToItsOwnAddress(t *testing.T) {
 		t.Errorf("sent to %s with %q", u, query.Get("RelayState"))
 	}
 	verifyOurQuery(t, to.URL, "SAMLResponse")
+	d.Failed = true
+	failed, err := p.LeaveDeparture(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, query := sentTo(t, failed); !strings.Contains(inflated(t, query.Get("SAMLResponse")), `:status:Responder"`) || strings.Contains(inflated(t, query.Get("SAMLResponse")), "Success") {
+		t.Errorf("what could not be ended is answered %s", inflated(t, query.Get("SAMLResponse")))
+	}
 	for _, part := range []string{`InResponseTo="_theirs"`, `Destination="` + i.SLO + `/done"`, ">" + entityID + "<", "status:Success"} {
 		if !strings.Contains(document, part) {
 			t.Errorf("the answer does not hold %s: %s", part, document)

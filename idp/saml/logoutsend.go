@@ -83,7 +83,8 @@ func (p *Provider) BeginLogout(ctx context.Context, up idp.Upstream, handle stri
 }
 
 // LeaveDeparture implements idp.Departer: a signed LogoutResponse that says
-// success, whether or not there was a session left to end.
+// success, whether or not there was a session left to end, or that we failed to end
+// it. (PartialLogout is for providers to say: we are the last in the chain.)
 func (p *Provider) LeaveDeparture(ctx context.Context, d idp.Departure) (idp.Redirect, error) {
 	var asked leaving
 	if err := json.Unmarshal(d.Reply, &asked); err != nil || asked.ID == "" {
@@ -100,7 +101,11 @@ func (p *Provider) LeaveDeparture(ctx context.Context, d idp.Departure) (idp.Red
 			"InResponseTo", asked.ID, "IssueInstant", wholeSeconds(now), "Version", "2.0")
 		p.issuer(b)
 		b.open("samlp:Status")
-		b.open("samlp:StatusCode", "Value", statusSuccess)
+		status := statusSuccess
+		if d.Failed {
+			status = statusResponder
+		}
+		b.open("samlp:StatusCode", "Value", status)
 		b.close()
 		b.close()
 		b.close()

@@ -136,6 +136,11 @@ func TestWhatComesBackFromALogoutIsJudged(t *testing.T) {
 		"to another request":           {with(func(l *idptest.SAMLLogout) { l.RequestID = "_other" }), "in-response-to"},
 		"to no request":                {with(func(l *idptest.SAMLLogout) { l.Before = unset("InResponseTo") }), "in-response-to"},
 		"a refusal":                    {with(func(l *idptest.SAMLLogout) { l.Status = "urn:oasis:names:tc:SAML:2.0:status:Responder" }), "status"},
+		"a success in part": {with(func(l *idptest.SAMLLogout) {
+			l.Before = func(m *etree.Element) {
+				m.FindElement(".//StatusCode").CreateElement("samlp:StatusCode").CreateAttr("Value", "urn:oasis:names:tc:SAML:2.0:status:PartialLogout")
+			}
+		}), "partial-logout"},
 		"two statuses":                 {with(func(l *idptest.SAMLLogout) { l.Before = twice("Status") }), "structure"},
 		"no status":                    {with(func(l *idptest.SAMLLogout) { l.Before = remove("Status") }), "structure"},
 		"for another service":          {with(func(l *idptest.SAMLLogout) { l.Destination = acsURL }), "destination"},

@@ -12,6 +12,8 @@ const (
 	spaceSchema    = "http://www.w3.org/2001/XMLSchema-instance"
 
 	statusSuccess   = "urn:oasis:names:tc:SAML:2.0:status:Success"
+	statusResponder = "urn:oasis:names:tc:SAML:2.0:status:Responder"
+	statusPartial   = "urn:oasis:names:tc:SAML:2.0:status:PartialLogout"
 	methodBearer    = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
 	formatEntity    = "urn:oasis:names:tc:SAML:2.0:nameid-format:entity"
 	formatTransient = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"

@@ -66,7 +66,7 @@ func (e Endpoint) Mount(mux *endpoint.Mux) {
 	mux.API("POST /api/v1/credentials", e.credentials)
 	mux.API("POST /api/v1/console-url", e.consoleURL)
 	mux.API("/api/", func(http.ResponseWriter, *http.Request) error {
-		return broker.Fail(broker.InvalidRequest, "no_such_call", "There is no such call. docs/api.md lists them.")
+		return broker.Fail(broker.InvalidRequest, "no_such_call", "There is no such call. docs/api.md lists them.").Because(endpoint.ErrNoPage)
 	})
 }
 

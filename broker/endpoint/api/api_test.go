@@ -278,7 +278,7 @@ func TestTheConsoleAddressIsGivenToATokenOnly(t *testing.T) {
 func TestACallThatDoesNotExistIsJSON(t *testing.T) {
 	t.Parallel()
 	w := serve(t, &service{})("GET", "/api/v1/nothing", "")
-	if w.Code != 400 || !strings.Contains(w.Body.String(), `"error":"invalid_request"`) {
+	if w.Code != 404 || !strings.Contains(w.Body.String(), `"error":"invalid_request"`) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

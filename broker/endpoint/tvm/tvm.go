@@ -75,7 +75,7 @@ func (e Endpoint) Mount(mux *endpoint.Mux) {
 	e.mountPeople(mux)
 	mux.Handle("GET /tvm/v1/openapi.json", e.problem, e.openAPI)
 	mux.Handle("/tvm/", e.problem, func(http.ResponseWriter, *http.Request) error {
-		return broker.Fail(broker.InvalidRequest, "no_such_call", "There is no such call. /tvm/v1/openapi.json lists them.")
+		return broker.Fail(broker.InvalidRequest, "no_such_call", "There is no such call. /tvm/v1/openapi.json lists them.").Because(endpoint.ErrNoPage)
 	})
 }
 
@@ -127,7 +127,7 @@ func (e Endpoint) problem(w http.ResponseWriter, r *http.Request, err error) {
 		}
 		w.Header().Set("WWW-Authenticate", challenge)
 	}
-	_ = endpoint.WriteJSON(w, endpoint.Status(shown.Code), struct { // strings always encode
+	_ = endpoint.WriteJSON(w, endpoint.StatusOf(shown), struct { // strings always encode
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 		RequestID   string `json:"request_id"`

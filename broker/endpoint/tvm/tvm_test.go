@@ -97,7 +97,7 @@ func TestOtherMethodsAndPathsAreRefusedAsJSON(t *testing.T) {
 	h := serve(t, &fake{})
 	for at, want := range map[string]int{
 		"PUT /tvm/v1/devices": 405, "GET /tvm/v1/credentials": 405, "POST /tvm/v1/openapi.json": 405, "GET /tvm/v1/devices/x": 405,
-		"GET /tvm/": 400, "POST /tvm/v1/": 400, "POST /tvm/v2/devices": 400, "GET /tvm/v1/devices/x/y": 400,
+		"GET /tvm/": 404, "POST /tvm/v1/": 404, "POST /tvm/v2/devices": 404, "GET /tvm/v1/devices/x/y": 404,
 	} {
 		method, path, _ := strings.Cut(at, " ")
 		_, answer := ask(t, h, method, path, "")

@@ -20,7 +20,7 @@ import (
 	"sync"
 	"time"
 
-	_ "modernc.org/sqlite" // registers the driver "sqlite"
+	driver "modernc.org/sqlite" // registers itself as "sqlite"
 
 	"github.com/rolecall/rolecall/broker/devicecode"
 	"github.com/rolecall/rolecall/broker/keys"
@@ -138,6 +138,23 @@ func connect(path, pragma string, connections int) (*sql.DB, error) {
 func (s *Store) Ping(ctx context.Context) error {
 	var one int
 	return s.read.QueryRowContext(ctx, "SELECT 1 FROM pragma_user_version").Scan(&one)
+}
+
+// ErrDamaged says that pages of the file hold what SQLite did not write.
+var ErrDamaged = errors.New("the store's file is damaged: stop every node, keep the file, and restore a copy")
+
+// Check reads the whole file and looks for damage, without its indexes: a fraction of
+// a second for a hundred megabytes. It holds up nobody.
+func (s *Store) Check(ctx context.Context) error {
+	var found string
+	err := s.read.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found)
+	if failed, ok := errors.AsType[*driver.Error](err); ok && ctx.Err() == nil { // it cannot even be read
+		return fmt.Errorf("%w: %w", ErrDamaged, failed)
+	}
+	if err == nil && found != "ok" {
+		err = fmt.Errorf("%w: %.200s", ErrDamaged, found)
+	}
+	return err
 }
 
 // Close lets the writes that have been asked for finish, refuses further ones, and

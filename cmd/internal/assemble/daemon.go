@@ -82,6 +82,7 @@ type Daemon struct {
 	certificate atomic.Pointer[tls.Certificate] // nil without TLS
 	current     atomic.Pointer[generation]
 	reloading   sync.Mutex
+	damage      atomic.Pointer[error]            // of the store, once it is known
 	refused     atomic.Pointer[insight.NotTaken] // the last reload, where that failed
 	background  background
 }
@@ -203,7 +204,7 @@ func storePath(c *config.Config) string {
 func (d *Daemon) Serve(ctx context.Context, listener net.Listener) error {
 	defer d.background.begin(ctx)()
 	for _, run := range []func(context.Context){
-		d.sweep, d.keys.Run, d.revoked.Run, d.blocks.Run, d.runAWSKeys, d.runOutbox,
+		d.sweep, d.keys.Run, d.checkStore, d.revoked.Run, d.blocks.Run, d.runAWSKeys, d.runOutbox,
 		func(ctx context.Context) {
 			d.tally.Run(ctx, func(err error) { d.options.Log.Error("record what the limits turned away", "error", err) })
 		},
@@ -279,6 +280,30 @@ func (d *Daemon) revoke(ctx context.Context, r revocation.Revocation) (int64, er
 	return number, err
 }
 
+// checkStore looks for damage in the store at the start and once a day, beside
+// everything else. A damaged one is for operators: nothing is ready until then.
+func (d *Daemon) checkStore(ctx context.Context) {
+	tick := time.NewTicker(24 * time.Hour)
+	defer tick.Stop()
+	for {
+		err := d.store.Check(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, sqlite.ErrDamaged):
+			d.damage.Store(&err)
+			d.options.Log.Error("not ready from now on", "store", d.options.Config.Store.Value, "error", err)
+		case err != nil:
+			d.options.Log.Error("look for damage in the store", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
 // sweep deletes what has expired, once a minute.
 func (d *Daemon) sweep(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
@@ -323,6 +348,9 @@ func (d *Daemon) Handler() http.Handler {
 // written. A record that has failed stays failed, so that what watches the
 // process must start it again.
 func (d *Daemon) ready(ctx context.Context) error {
+	if damage := d.damage.Load(); damage != nil {
+		return *damage
+	}
 	return errors.Join(d.audit.Ready(), d.store.Ping(ctx))
 }
 
