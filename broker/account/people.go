@@ -103,14 +103,21 @@ func (p *People) admit(ctx context.Context, origin broker.Origin, event audit.Ev
 	return &call{origin: origin, event: event}, nil
 }
 
-// begin starts a call of a device of an app that has a directory. app is what the
-// request names, "" where it does not.
+// begin starts a call of a device of an app, or of somebody in a browser. app is what
+// the request names, "" where it does not.
 func (p *People) begin(ctx context.Context, origin broker.Origin, caller broker.Caller, name, app string) (*call, error) {
 	c, err := p.admit(ctx, origin, audit.Event{Event: name, Via: string(broker.ViaTVM), Client: caller.App, Session: caller.Session, Device: caller.Device})
 	if err != nil {
 		return nil, err
 	}
 	c.caller, c.app = caller, p.apps[caller.App]
+	if caller.App == "" && caller.Via == broker.ViaBrowser { // at the portal, of whichever directory they are
+		if c.dir, c.event.Via = p.dirs[caller.Identity.Provider], string(broker.ViaBrowser); c.dir == nil {
+			return nil, broker.Fail(broker.AccessDenied, "no_directory", "You are not signed in by the directory of this service.")
+		}
+		c.event.Provider = c.dir.Name()
+		return c, nil
+	}
 	if app != "" && app != caller.App {
 		return nil, broker.Fail(broker.InvalidRequest, "another_app", "The access token is of a device of another app than the request names.")
 	}

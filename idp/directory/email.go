@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 
@@ -33,7 +34,11 @@ func ParseEmail(text string) (string, error) {
 		return "", fmt.Errorf("%w: the part before the @ has characters that are not taken here", ErrEmail)
 	}
 	ascii, err := idna.Lookup.ToASCII(domain)
-	if err != nil || !domainLike(ascii) {
+	if err == nil { // what is no domain of its own does not become one
+		domain = ascii
+		ascii, err = idna.Lookup.ToASCII(domain)
+	}
+	if err != nil || ascii != domain || !utf8.ValidString(text) || !domainLike(ascii) {
 		return "", fmt.Errorf("%w: the part after the @ is no domain", ErrEmail)
 	}
 	name := local + "@" + ascii

@@ -6,6 +6,8 @@
 //	POST /directory/{provider}/passkey   the page that asks for a passkey; with credential, its answer
 //	GET  /directory/{provider}/password  a new password by the code of an operator
 //	POST /directory/{provider}/password  set
+//	GET  /directory/{provider}/codes     the second factor of who is signed in
+//	POST /directory/{provider}/codes     do=begin, confirm or remove
 //
 // The pages work without a script, but for passkeys. States of a sign-in: password
 // asked -> (code asked, as often as it is wrong) -> session.
@@ -20,6 +22,7 @@ import (
 	"github.com/rolecall/rolecall/broker"
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/endpoint/page"
+	"github.com/rolecall/rolecall/broker/endpoint/visitor"
 	"github.com/rolecall/rolecall/config/secret"
 )
 
@@ -46,6 +49,8 @@ type Passwords interface {
 type Config struct {
 	Service   Service
 	Passwords Passwords
+	Factors   Factors
+	Door      visitor.Door
 	Cookies   endpoint.Cookies
 	Pages     *page.Pages
 }
@@ -70,6 +75,8 @@ func (e *Endpoint) Mount(mux *endpoint.Mux) {
 	mux.Page("POST /directory/{provider}/passkey", e.posted(e.passkey))
 	mux.Page("GET /directory/{provider}/password", e.passwordForm)
 	mux.Page("POST /directory/{provider}/password", e.posted(e.setPassword))
+	mux.Page("GET /directory/{provider}/codes", e.cfg.Door.In(e.codes))
+	mux.Page("POST /directory/{provider}/codes", e.cfg.Door.In(e.changeCodes))
 }
 
 // view is what the pages show.

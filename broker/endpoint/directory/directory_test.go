@@ -16,6 +16,7 @@ import (
 	"github.com/rolecall/rolecall/broker/endpoint"
 	"github.com/rolecall/rolecall/broker/endpoint/page"
 	"github.com/rolecall/rolecall/broker/endpoint/page/pagetest"
+	"github.com/rolecall/rolecall/broker/endpoint/visitor"
 	"github.com/rolecall/rolecall/config/secret"
 )
 
@@ -28,6 +29,8 @@ type fake struct {
 	passkey  broker.PasskeyRequest
 	redeemed []string
 	totp     bool
+	on       bool // ann's second factor
+	old      bool // ann's sign-in is too old
 	err      error
 }
 
@@ -89,7 +92,7 @@ func site(t *testing.T, f *fake) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := New(Config{Service: f, Passwords: f, Cookies: cookies, Pages: pages})
+	e, err := New(Config{Service: f, Passwords: f, Factors: f, Door: visitor.Door{Sessions: f, Cookies: cookies}, Cookies: cookies, Pages: pages})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,7 +96,7 @@ func (g *generation) mount(d *Daemon, authorization *oauth.Server, published *is
 	if err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}
-	typed, err := directoryendpoint.New(directoryendpoint.Config{Service: g.broker, Passwords: g.people, Cookies: cookies, Pages: pages})
+	typed, err := directoryendpoint.New(directoryendpoint.Config{Service: g.broker, Passwords: g.people, Factors: g.people, Door: door, Cookies: cookies, Pages: pages})
 	if err != nil {
 		return fmt.Errorf("pages: %w", err)
 	}

@@ -3,6 +3,7 @@ package assemble
 import (
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -396,10 +397,60 @@ func TestPeopleOfTheDirectorySignInToThePortal(t *testing.T) {
 	if keysOn(b.Page) == "" {
 		t.Errorf("no keys on %s", b.Page.URL)
 	}
+	x.secondFactor(t, b)
 	if _, err := users.Disable(t.Context(), ann.Email); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Get(x.URL + "/keys?role=production/Admin"); err != nil || b.Page.URL.Path != "/login" {
 		t.Errorf("after they were disabled: %s, %v", b.Page.URL, err)
+	}
+}
+
+var shownKey = regexp.MustCompile(`<code>([A-Z2-7]{32})</code>`)
+
+// secondFactor turns one-time codes on in the portal, and signs in anew with one.
+func (x *town) secondFactor(t *testing.T, b *scripted.Browser) {
+	t.Helper()
+	form := func(action string) scripted.Form {
+		t.Helper()
+		for _, f := range b.Page.Forms() {
+			if strings.HasSuffix(f.Action, action) {
+				return f
+			}
+		}
+		t.Fatalf("no form %s at %s: %d\n%.2000s", action, b.Page.URL, b.Page.Status, b.Page.Text)
+		return scripted.Form{}
+	}
+	if err := b.Get(x.URL + "/directory/people/codes"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Submit(form("/codes"), map[string]string{"do": "begin"}); err != nil {
+		t.Fatal(err)
+	}
+	key := shownKey.FindStringSubmatch(b.Page.Text)
+	if key == nil {
+		t.Fatalf("no key at %s: %d\n%s", b.Page.URL, b.Page.Status, b.Page.Text)
+	}
+	code := func(ahead time.Duration) string {
+		code, err := totp.GenerateCode(key[1], time.Now().Add(ahead))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return code
+	}
+	if err := b.Submit(form("/codes"), map[string]string{"code": code(0)}); err != nil || !strings.Contains(b.Page.Text, "recovery codes") {
+		t.Fatalf("%v at %s:\n%s", err, b.Page.URL, b.Page.Text)
+	}
+	if err := b.Get(x.URL + "/directory/people/login?return_to=%2F"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Submit(form("/login"), map[string]string{"email": "ann@example.com", "password": firstPassword}); err != nil || b.Page.Status != http.StatusOK {
+		t.Fatalf("%d, %v", b.Page.Status, err)
+	}
+	if err := b.Submit(form("/code"), map[string]string{"code": "000000"}); err != nil || b.Page.Status != http.StatusForbidden {
+		t.Fatalf("a wrong code: %d, %v", b.Page.Status, err)
+	}
+	if err := b.Submit(form("/code"), map[string]string{"code": code(30 * time.Second)}); err != nil || b.Page.URL.Path != "/" || b.Page.Status != http.StatusOK {
+		t.Fatalf("with a code: %d at %s, %v", b.Page.Status, b.Page.URL, err)
 	}
 }
