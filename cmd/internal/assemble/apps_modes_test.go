@@ -125,13 +125,16 @@ func TestAnOrderFromTheCacheWritesNothing(t *testing.T) {
 		}
 		return n
 	}
-	before := version()
-	for range 5 {
+	quiet := false
+	for range 20 { // the daemon has its own to write: signing keys at the start, the sweep
+		before := version()
 		want(t, 200)(p.Credentials(t.Context(), ""))
+		quiet = quiet || version() == before
 	}
-	if after := version(); after != before {
-		t.Errorf("the store was written %d times", after-before)
+	if !quiet {
+		t.Error("each order wrote to the store")
 	}
+	before := version()
 	want(t, 200)(p.Register(t.Context()))
 	if version() == before {
 		t.Error("a write is not seen, so that this test shows nothing")
