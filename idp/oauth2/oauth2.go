@@ -7,6 +7,7 @@
 //	github.go        whose token it is, profile, verified address
 //	githubgroups.go  organizations and teams become groups, all of them or none
 //	facebook.go      whose token it is, profile; amazon.go is alike
+//	practice.go      what `check --online` asks
 //
 // A sign-in: Begin (state, PKCE) -> the browser -> Finish: answer judged -> code
 // redeemed -> the provider says that the token is of our client, and whose -> the

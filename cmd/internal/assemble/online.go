@@ -95,7 +95,7 @@ func (o *Online) begin(ctx context.Context, p broker.Provider) {
 	if source, ok := p.Redirector.(practising); ok {
 		o.Says, o.Err = source.Practice(ctx)
 	}
-	if o.Err == nil {
+	if o.Err == nil && p.Type != "oauth2" { // which has none
 		o.Says = append([]string{"answers, and its discovery document fits"}, o.Says...)
 	}
 }

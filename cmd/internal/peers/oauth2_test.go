@@ -47,6 +47,9 @@ func serveSocial(t *testing.T, web *social.Web, provider, clientSecret string) d
 	if out, err := d.command("check", "--config", d.file).CombinedOutput(); err != nil {
 		t.Fatalf("rolecalld check: %v\n%s", err, out)
 	}
+	if out, err := d.command("check", "--online", "--config", d.file).CombinedOutput(); err != nil || !strings.Contains(string(out), d.url+"/oauth/social/callback") {
+		t.Fatalf("rolecalld check --online: %v\n%s", err, out)
+	}
 	d.run(t)
 	return d
 }
@@ -184,20 +187,25 @@ func TestAProgramBringsAnAccessTokenOfGitHub(t *testing.T) {
 	t.Parallel()
 	g := social.StartGitHub(t, "", octocat())
 	d := serveSocial(t, g.Web, fmt.Sprintf(githubProvider, g.ClientID), g.ClientSecret)
-	for _, kind := range []string{"id_token", "jwt", "access_token"} {
+	asked := func() int { return g.Hits(g.REST("/user")) + g.Hits(g.REST("/applications/"+g.ClientID+"/token")) }
+	before := asked() // by check --online
+	for kind, fault := range map[string]string{"id_token": "invalid_request", "jwt": "invalid_request", "access_token": "invalid_request"} {
 		resp, err := http.PostForm(d.url+"/oauth2/token", url.Values{
 			"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "subject_token": {"gho_16C7e42F292c6912E7710c838347Ae178B4a"},
 			"subject_token_type": {"urn:ietf:params:oauth:token-type:" + kind}, "resource": {"production/Admin"},
+			"requested_token_type": {"urn:rolecall:params:oauth:token-type:aws-credentials"},
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
+		var answer struct{ Error string }
+		err = json.NewDecoder(resp.Body).Decode(&answer)
 		_ = resp.Body.Close()
-		if resp.StatusCode != http.StatusBadRequest {
-			t.Errorf("%s: %s", kind, resp.Status)
+		if err != nil || resp.StatusCode != http.StatusBadRequest || answer.Error != fault {
+			t.Errorf("%s: %s %q, %v", kind, resp.Status, answer.Error, err)
 		}
 	}
-	if n := g.Hits(g.REST("/user")) + g.Hits(g.REST("/applications/"+g.ClientID+"/token")); n != 0 {
+	if n := asked() - before; n != 0 {
 		t.Errorf("GitHub was asked %d times about a token that somebody brought", n)
 	}
 }
