@@ -20,6 +20,7 @@ func (c *checker) apps() {
 		c.unique(names, "apps[].name", a.Name)
 		c.appName(a)
 		c.appLists(a, path)
+		c.oneDirectory(a)
 		for _, uri := range a.RedirectURIs {
 			c.redirectURI(uri)
 		}

@@ -71,3 +71,18 @@ func (c *checker) mail() {
 		c.warn(m.SMTP.Pos, "mail: nothing here sends any; a provider of type directory would")
 	}
 }
+
+// oneDirectory makes sure that it is clear where people of an app register.
+func (c *checker) oneDirectory(a *App) {
+	first := ""
+	for _, name := range a.Providers {
+		i := slices.IndexFunc(c.Providers, func(p Provider) bool { return p.Name.Value == name.Value })
+		switch {
+		case i < 0 || c.Providers[i].Type.Value != "directory":
+		case first != "":
+			c.faults.Add(name.Pos, "apps[].providers: %s is a directory, and so is %s; people of an app are of one", quoted(name.Value), quoted(first))
+		default:
+			first = name.Value
+		}
+	}
+}
