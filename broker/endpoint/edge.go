@@ -156,7 +156,7 @@ func (e *Edge) page(w http.ResponseWriter, r *http.Request, err error) {
 	} else {
 		shown := broker.Shown(err)
 		SetRetryAfter(w, shown)
-		p.Status, p.Code, p.Reason, p.Message, p.Retry = StatusOf(shown), shown.Code, shown.Reason, shown.Message, shown.RetryAfter
+		p.Status, p.Code, p.Reason, p.Message, p.Retry = Status(shown), shown.Code, shown.Reason, shown.Message, shown.RetryAfter
 	}
 	NoStore(w)
 	if failed := e.config.Problems.Problem(w, r, p); failed != nil {

@@ -29,8 +29,8 @@ type ProblemPage interface {
 	Problem(w http.ResponseWriter, r *http.Request, p Problem) error
 }
 
-// Status is the HTTP status of a code at the API and on pages.
-func Status(code broker.Code) int {
+// codeStatus is the HTTP status of a code at the API and on pages.
+func codeStatus(code broker.Code) int {
 	switch code {
 	case broker.InvalidRequest:
 		return http.StatusBadRequest
@@ -50,15 +50,15 @@ func Status(code broker.Code) int {
 	return http.StatusInternalServerError
 }
 
-// StatusOf is the status of an error as it is shown.
-func StatusOf(e *broker.Error) int {
+// Status is the status of an error as it is shown.
+func Status(e *broker.Error) int {
 	switch {
 	case errors.Is(e, errMethod):
 		return http.StatusMethodNotAllowed
 	case errors.Is(e, ErrNoPage):
 		return http.StatusNotFound
 	}
-	return Status(e.Code)
+	return codeStatus(e.Code)
 }
 
 // SetRetryAfter says when to come back, in whole seconds, at least one.
@@ -104,7 +104,7 @@ func apiProblem(w http.ResponseWriter, r *http.Request, err error) {
 		}
 		w.Header().Add("WWW-Authenticate", step)
 	}
-	_ = WriteJSON(w, StatusOf(e), struct {
+	_ = WriteJSON(w, Status(e), struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 		RequestID   string `json:"request_id"`

@@ -52,7 +52,7 @@ func (e *Endpoint) showCodes(w http.ResponseWriter, r *http.Request, caller brok
 	look := page.Look{Name: "directory-codes", Title: "One-time codes", Person: &who, Section: "sessions"}
 	if refused != nil {
 		shown := broker.Shown(refused)
-		v.Fault, look.Status = shown.Message, endpoint.Status(shown.Code)
+		v.Fault, look.Status = shown.Message, endpoint.Status(shown)
 	}
 	return e.set.Render(w, r, look, v)
 }

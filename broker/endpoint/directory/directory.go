@@ -138,7 +138,7 @@ func (e *Endpoint) show(w http.ResponseWriter, r *http.Request, name, title stri
 	if refused != nil {
 		shown := broker.Shown(refused)
 		endpoint.SetRetryAfter(w, shown)
-		v.Fault, look.Status = shown.Message, endpoint.Status(shown.Code)
+		v.Fault, look.Status = shown.Message, endpoint.Status(shown)
 	}
 	return e.set.Render(w, r, look, v)
 }

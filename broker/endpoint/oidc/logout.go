@@ -44,7 +44,7 @@ func (e Endpoint) logout(w http.ResponseWriter, r *http.Request) error {
 func problem(w http.ResponseWriter, r *http.Request, err error) {
 	shown := broker.Shown(err)
 	endpoint.SetRetryAfter(w, shown)
-	_ = endpoint.WriteJSON(w, endpoint.Status(shown.Code), struct {
+	_ = endpoint.WriteJSON(w, endpoint.Status(shown), struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 		RequestID   string `json:"request_id"`

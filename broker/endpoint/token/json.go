@@ -130,7 +130,7 @@ func faultOf(err error) (int, fault) {
 	case broker.StepUp: // RFC 9470 section 3
 		f.Error = "insufficient_user_authentication"
 	}
-	return endpoint.Status(shown.Code), f
+	return endpoint.Status(shown), f
 }
 
 // challenge says what is missing with a status of 401.

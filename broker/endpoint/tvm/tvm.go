@@ -127,7 +127,7 @@ func (e Endpoint) problem(w http.ResponseWriter, r *http.Request, err error) {
 		}
 		w.Header().Set("WWW-Authenticate", challenge)
 	}
-	_ = endpoint.WriteJSON(w, endpoint.StatusOf(shown), struct { // strings always encode
+	_ = endpoint.WriteJSON(w, endpoint.Status(shown), struct { // strings always encode
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 		RequestID   string `json:"request_id"`
