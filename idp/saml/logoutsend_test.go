@@ -129,13 +129,13 @@ func TestWhatComesBackFromALogoutIsJudged(t *testing.T) {
 		answer idp.Answer
 		reason string
 	}{
-		"by a form":                    {with(func(*idptest.SAMLLogout) {}), ""},
-		"by a query":                   {byQuery(i.Query("SAMLResponse", i.Logout(unsignedXML(answered(id))), "handle", idptest.SAMLKey{}, crypto.SHA256)), ""},
-		"unsigned":                     {with(func(l *idptest.SAMLLogout) { l.Unsigned = true }), "unsigned"},
-		"signed by a stranger":         {with(func(l *idptest.SAMLLogout) { l.Key = rsaKey(t, 2048) }), "signature"},
-		"to another request":           {with(func(l *idptest.SAMLLogout) { l.RequestID = "_other" }), "in-response-to"},
-		"to no request":                {with(func(l *idptest.SAMLLogout) { l.Before = unset("InResponseTo") }), "in-response-to"},
-		"a refusal":                    {with(func(l *idptest.SAMLLogout) { l.Status = "urn:oasis:names:tc:SAML:2.0:status:Responder" }), "status"},
+		"by a form":            {with(func(*idptest.SAMLLogout) {}), ""},
+		"by a query":           {byQuery(i.Query("SAMLResponse", i.Logout(unsignedXML(answered(id))), "handle", idptest.SAMLKey{}, crypto.SHA256)), ""},
+		"unsigned":             {with(func(l *idptest.SAMLLogout) { l.Unsigned = true }), "unsigned"},
+		"signed by a stranger": {with(func(l *idptest.SAMLLogout) { l.Key = rsaKey(t, 2048) }), "signature"},
+		"to another request":   {with(func(l *idptest.SAMLLogout) { l.RequestID = "_other" }), "in-response-to"},
+		"to no request":        {with(func(l *idptest.SAMLLogout) { l.Before = unset("InResponseTo") }), "in-response-to"},
+		"a refusal":            {with(func(l *idptest.SAMLLogout) { l.Status = "urn:oasis:names:tc:SAML:2.0:status:Responder" }), "status"},
 		"a success in part": {with(func(l *idptest.SAMLLogout) {
 			l.Before = func(m *etree.Element) {
 				m.FindElement(".//StatusCode").CreateElement("samlp:StatusCode").CreateAttr("Value", "urn:oasis:names:tc:SAML:2.0:status:PartialLogout")
