@@ -64,7 +64,7 @@ func (op *OP) knows(r *http.Request) bool {
 
 // asserted judges a client assertion (RFC 7523 section 3); its jti counts once.
 func (op *OP) asserted(form url.Values) bool {
-	token, err := jose.ParseSigned(form.Get("client_assertion"), []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.RS256, jose.PS256, jose.EdDSA})
+	token, err := jose.ParseSignedCompact(form.Get("client_assertion"), []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.RS256, jose.PS256, jose.EdDSA})
 	if err != nil || form.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
 		return false
 	}

@@ -186,7 +186,7 @@ func TestSignInWithAPrivateKey(t *testing.T) {
 // opened verifies a JWT that we made.
 func opened(t *testing.T, raw string, key crypto.PublicKey) (jose.Header, map[string]any) {
 	t.Helper()
-	token, err := jose.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.RS256, jose.PS256, jose.EdDSA})
+	token, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.RS256, jose.PS256, jose.EdDSA})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,7 +98,7 @@ func TestSignInsThatBeginAtOnceCauseOneFetch(t *testing.T) {
 func TestAFloodWhileDiscoveryFailsIsOneFetchASecond(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil)
-	p.serveDiscovery(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "canary", 502) })
+	p.serveDiscovery(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "canary", http.StatusBadGateway) })
 	for range 20 {
 		_, _, err := p.Begin(t.Context(), idp.Want{Handle: "h"})
 		unavailable(t, err)

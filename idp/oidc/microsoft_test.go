@@ -255,7 +255,7 @@ func TestGraphThatCannotTell(t *testing.T) {
 		"an address that begins like it":  {answer(200, map[string]any{"value": []string{"a"}, "@odata.nextLink": "http://127.0.0.1.evil.example/"}), as, "groups-overage"},
 		"an error of its own":             {answer(503, map[string]any{}), as, ""},
 		"too many requests":               {answer(429, map[string]any{}), as, ""},
-		"a redirect":                      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example/", 302) }, as, "groups-overage"},
+		"a redirect":                      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example/", http.StatusFound) }, as, "groups-overage"},
 		"an answer without end":           {body("application/json", strings.Repeat(" ", 2<<20)), as, ""},
 		"a token without oid":             {answer(200, map[string]any{"value": []string{"a"}}), drop("oid"), "groups-overage"},
 		"an oid that is a path":           {answer(200, map[string]any{"value": []string{"a"}}), set("oid", "../me"), "groups-overage"},

@@ -45,7 +45,7 @@ func TestAnOperatorIsToldHowSignInGoes(t *testing.T) {
 		})
 	}
 	p := start(t, nil)
-	p.serveDiscovery(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "canary", 502) })
+	p.serveDiscovery(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "canary", http.StatusBadGateway) })
 	_, err := p.Practice(t.Context())
 	unavailable(t, err)
 	p = start(t, nil)
