@@ -246,16 +246,18 @@ func TestGraphThatCannotTell(t *testing.T) {
 		change func(map[string]any)
 		reason string // "" is an outage
 	}{
-		"no permission":                   {answer(403, map[string]any{"error": "canary"}), as, "groups-overage"},
-		"a person whom it does not know":  {answer(404, map[string]any{}), as, "groups-overage"},
-		"an answer without groups":        {answer(200, map[string]any{}), as, "groups-overage"},
-		"an answer that is a page":        {body("text/html", "<html>canary"), as, "groups-overage"},
-		"more groups than an identity's":  {answer(200, map[string]any{"value": many}), as, "groups-overage"},
-		"another address for the rest":    {answer(200, map[string]any{"value": []string{"a"}, "@odata.nextLink": "https://evil.example/v1.0/x"}), as, "groups-overage"},
-		"an address that begins like it":  {answer(200, map[string]any{"value": []string{"a"}, "@odata.nextLink": "http://127.0.0.1.evil.example/"}), as, "groups-overage"},
-		"an error of its own":             {answer(503, map[string]any{}), as, ""},
-		"too many requests":               {answer(429, map[string]any{}), as, ""},
-		"a redirect":                      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example/", http.StatusFound) }, as, "groups-overage"},
+		"no permission":                  {answer(403, map[string]any{"error": "canary"}), as, "groups-overage"},
+		"a person whom it does not know": {answer(404, map[string]any{}), as, "groups-overage"},
+		"an answer without groups":       {answer(200, map[string]any{}), as, "groups-overage"},
+		"an answer that is a page":       {body("text/html", "<html>canary"), as, "groups-overage"},
+		"more groups than an identity's": {answer(200, map[string]any{"value": many}), as, "groups-overage"},
+		"another address for the rest":   {answer(200, map[string]any{"value": []string{"a"}, "@odata.nextLink": "https://evil.example/v1.0/x"}), as, "groups-overage"},
+		"an address that begins like it": {answer(200, map[string]any{"value": []string{"a"}, "@odata.nextLink": "http://127.0.0.1.evil.example/"}), as, "groups-overage"},
+		"an error of its own":            {answer(503, map[string]any{}), as, ""},
+		"too many requests":              {answer(429, map[string]any{}), as, ""},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://evil.example/", http.StatusFound)
+		}, as, "groups-overage"},
 		"an answer without end":           {body("application/json", strings.Repeat(" ", 2<<20)), as, ""},
 		"a token without oid":             {answer(200, map[string]any{"value": []string{"a"}}), drop("oid"), "groups-overage"},
 		"an oid that is a path":           {answer(200, map[string]any{"value": []string{"a"}}), set("oid", "../me"), "groups-overage"},
