@@ -12,7 +12,7 @@ type App struct {
 	Providers []Text `yaml:"providers" doc:"Names of providers whose people may log in to the app."`
 	Grants    []Text `yaml:"grants" doc:"Names of grants by which credentials may be ordered through the app; there is no default. Refusals (deny: true) always count, listed or not."`
 
-	RedirectURIs []Text    `yaml:"redirect_uris" doc:"Addresses to which a sign-in in the browser may return: https, an address on loopback, or the app's own scheme (com.example.notes:/callback). Compared letter by letter."`
+	RedirectURIs []Text    `yaml:"redirect_uris" doc:"Addresses to which a sign-in in the browser may return: https, an address on loopback, or the app's own scheme (com.example.notes:/callback). Compared letter by letter; http://127.0.0.1/PATH and http://[::1]/PATH stand for every port."`
 	Origins      []Text    `yaml:"origins" doc:"Origins of web pages that are the app, such as https://notes.example.com: a browser lets them call /tvm/v1 and /oauth2/token."`
 	Policy       Text      `yaml:"policy" as:"json" doc:"Session policy of every order through the app, as JSON text or a YAML mapping; may hold templates. It narrows the grant's own policy and never widens it."`
 	Limits       AppLimits `yaml:"limits" doc:"Rates and numbers of this app."`

@@ -20,7 +20,8 @@ type client struct {
 // App is one app of the configuration.
 type App struct {
 	Label string
-	// RedirectURIs are where a sign-in in the browser may return, letter by letter.
+	// RedirectURIs are where a sign-in in the browser may return, letter by letter; one on
+	// loopback without a port stands for every port.
 	RedirectURIs []string
 	// Providers are those whose people may log in to the app.
 	Providers []string
@@ -38,19 +39,32 @@ func (s *Server) clientOf(id string) (client, bool) {
 	return client{id: id, name: a.Label, app: true, uris: a.RedirectURIs, providers: a.Providers}, ok
 }
 
+// loopback are the origins at which a program waits for its own browser.
+var loopback = []string{"http://127.0.0.1", "http://[::1]"} // never written
+
 // redirects reports whether the client may get its answer at uri: an app at one of
-// its own, the command line (RFC 8252 section 7.3) at a literal loopback address, any
-// port, the path /callback and nothing else. The bytes are compared, not a parser's
-// reading of them.
+// its own, the command line at the path /callback of a literal loopback address. An
+// address there without a port stands for every port (RFC 8252 section 7.3). The bytes
+// are compared, not a parser's reading of them.
 func (c client) redirects(uri string) bool {
 	if c.app {
-		return uri != "" && slices.Contains(c.uris, uri)
+		return uri != "" && slices.ContainsFunc(c.uris, func(own string) bool { return own == uri || anyPort(own, uri) })
 	}
-	for _, origin := range []string{"http://127.0.0.1", "http://[::1]"} {
-		if rest, ok := strings.CutPrefix(uri, origin); ok {
-			port, ok := strings.CutSuffix(rest, "/callback")
-			return ok && (port == "" || isPort(port))
+	return slices.ContainsFunc(loopback, func(origin string) bool {
+		return uri == origin+"/callback" || anyPort(origin+"/callback", uri)
+	})
+}
+
+// anyPort reports whether uri is own, an address on loopback without a port, with one.
+func anyPort(own, uri string) bool {
+	for _, origin := range loopback {
+		path, ok := strings.CutPrefix(own, origin)
+		if !ok || !strings.HasPrefix(path, "/") {
+			continue
 		}
+		rest, ok := strings.CutPrefix(uri, origin)
+		port, tail := strings.CutSuffix(rest, path)
+		return ok && tail && isPort(port)
 	}
 	return false
 }

@@ -16,6 +16,7 @@ func TestAnAppIsAnsweredAtItsOwnAddressesOnly(t *testing.T) {
 	const claimed, scheme, withQuery = "https://notes.example.com/callback", "com.example.notes:/callback", "https://notes.example.com/cb?app=1"
 	apps := map[string]oauth.App{
 		"notes": {Label: "Notes", RedirectURIs: []string{claimed, scheme, withQuery, ""}, Providers: []string{"corp"}},
+		"desk":  {Label: "Desk", RedirectURIs: []string{"http://127.0.0.1/back", "http://[::1]:8000/back"}, Providers: []string{"corp"}},
 		"other": {Label: "Other", RedirectURIs: []string{"https://other.example.com/callback"}, Providers: []string{"corp"}},
 		"bare":  {Label: "Bare", Providers: []string{"corp"}},
 	}
@@ -23,6 +24,10 @@ func TestAnAppIsAnsweredAtItsOwnAddressesOnly(t *testing.T) {
 		client, uri string
 		good        bool
 	}{
+		{"desk", "http://127.0.0.1/back", true}, {"desk", "http://127.0.0.1:49152/back", true}, {"desk", "http://[::1]:8000/back", true},
+		{"desk", "http://[::1]:8001/back", false}, {"desk", "http://[::1]/back", false}, {"desk", "http://127.0.0.1:0/back", false},
+		{"desk", "http://127.0.0.1:80@evil.example/back", false}, {"desk", "http://127.0.0.1:65536/back", false}, {"desk", "http://127.0.0.1.evil.example/back", false},
+		{"desk", "http://localhost:49152/back", false}, {"desk", "http://127.0.0.1:49152/back/", false}, {"desk", "http://127.0.0.1:49152/back?x=1", false},
 		{"notes", claimed, true}, {"notes", scheme, true}, {"notes", withQuery, true},
 		{"notes", "", false}, {"notes", claimed + "/", false}, {"notes", claimed + "?x=1", false}, {"notes", claimed + "#x", false},
 		{"notes", "https://notes.example.com/callback/../evil", false}, {"notes", "https://notes.example.com/Callback", false},
