@@ -160,7 +160,7 @@ func decoded(row Row, err error) (Request, error) {
 	return r, nil
 }
 
-// Shown is a short code as people read it: XXXX-XXXX. Text that is none stays away.
+// Shown is a short code as people read it, XXXX-XXXX; "" for text that is no code.
 func Shown(user string) string {
 	user, ok := normal(user)
 	if !ok {

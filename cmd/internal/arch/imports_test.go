@@ -59,7 +59,7 @@ func ours(t *testing.T) []pkg {
 }
 
 var (
-	services = []string{"broker", "broker/apps", "broker/oauth", "broker/account", "broker/operate", "broker/operate/insight"}
+	services = []string{"broker", "broker/apps", "broker/oauth", "broker/account", "broker/operate", "broker/operate/insight", "broker/operate/gatekeeper"}
 	leaves   = []string{"config", "config/secret", "broker/iam"}
 	stages   = []string{"broker/policy", "broker/vend", "broker/issuer", "broker/session", "broker/replay",
 		"broker/limit", "broker/audit", "broker/keys", "broker/mail", "broker/marks", "broker/devicecode", "broker/revocation"}
